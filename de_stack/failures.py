@@ -1,0 +1,37 @@
+"""The two ways a step may fail, and what each must say.
+
+Belongs here: the exception types that every room raises. Does not belong here: retry loops, logging,
+or the decision what to do about a failure (that is the caller's).
+"""
+
+from __future__ import annotations
+
+
+class Failure(Exception):
+    """A step that did not do its work.
+
+    Args:
+        tried: what was attempted, in a few words ("read end offsets of topic telemetry.measures").
+        got: what came back ("no broker answered at 127.0.0.1:9092 within 2 s").
+        fix: what a person can type or change, if anything.
+    """
+
+    can_retry_help: bool = False
+
+    def __init__(self, tried: str, got: str, fix: str | None = None) -> None:
+        self.tried, self.got, self.fix = tried, got, fix
+        retry = "a retry can help" if self.can_retry_help else "a retry cannot help"
+        parts = [f"{tried}: {got} ({retry})"]
+        if fix:
+            parts.append(f"fix: {fix}")
+        super().__init__("; ".join(parts))
+
+
+class PermanentFailure(Failure):
+    """Nothing changes until somebody acts: a retry would fail in the same way."""
+
+
+class TransientFailure(Failure):
+    """The outside world was away or busy: the same call may pass later."""
+
+    can_retry_help = True

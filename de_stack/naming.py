@@ -1,0 +1,106 @@
+"""Every name of the project: (namespace, domain, layer, entity) to asset key, topic, path, table.
+
+Belongs here: the grammar of names and nothing else. Does not belong here: addresses, settings, clients.
+Nothing else in the project puts a name together; a test holds the grammar against the asset graph.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+LAYERS = (
+    "topic",
+    "bronze",
+    "silver",
+    "scd",
+    "gold",
+    "stats",
+    "features",
+    "model",
+    "predictions",
+    "mart",
+)
+
+# The common denominator of a Kafka topic part, a Postgres identifier and a folder name.
+_WORD = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
+
+
+def word(value: str, what: str) -> str:
+    """Return `value` if it may be part of a name.
+
+    Raises:
+        ValueError: it is not lower-case ASCII letters, digits and `_`, starting with a letter, <= 40.
+    """
+    if not _WORD.match(value):
+        msg = f"{what} {value!r}: use a-z, 0-9 and _, starting with a letter, at most 40 characters"
+        raise ValueError(msg)
+    return value
+
+
+def _layer(layer: str) -> str:
+    if layer not in LAYERS:
+        msg = f"layer {layer!r} is not one of {', '.join(LAYERS)}"
+        raise ValueError(msg)
+    return layer
+
+
+def asset_name(layer: str, entity: str) -> str:
+    """Second part of an asset key and the table's name: `silver_measures`."""
+    return f"{_layer(layer)}_{word(entity, 'entity')}"
+
+
+def asset_key(domain: str, layer: str, entity: str) -> list[str]:
+    """Asset key as its parts, e.g. `["telemetry", "silver_measures"]`. It has no namespace in it."""
+    return [word(domain, "domain"), asset_name(layer, entity)]
+
+
+def stream_name(domain: str, entity: str) -> str:
+    """What people and URLs call a stream: `telemetry.measures`."""
+    return f"{word(domain, 'domain')}.{word(entity, 'entity')}"
+
+
+def split_stream(name: str) -> tuple[str, str]:
+    """(domain, entity) of a stream's name.
+
+    Raises:
+        ValueError: not of the form `domain.entity`.
+    """
+    domain, dot, entity = name.partition(".")
+    if not dot:
+        msg = f"stream {name!r}: write it as domain.entity, e.g. telemetry.measures"
+        raise ValueError(msg)
+    return word(domain, "domain"), word(entity, "entity")
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one namespace; an empty namespace adds nothing."""
+
+    namespace: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a namespace that could not be part of every name."""
+        if self.namespace:
+            word(self.namespace, "namespace")
+
+    def topic(self, domain: str, entity: str) -> str:
+        """Kafka topic: `[ns.]telemetry.measures`."""
+        return self._dotted(stream_name(domain, entity))
+
+    def table_id(self, domain: str, layer: str, entity: str) -> str:
+        """How the ledger and Delta's `txnAppId` call a table: `[ns.]telemetry.silver_measures`."""
+        return self._dotted(".".join(asset_key(domain, layer, entity)))
+
+    def lake_uri(self, lake: str, domain: str, layer: str, entity: str) -> str:
+        """Delta table's place under the lake: `<lake>/[ns/]telemetry/silver_measures`."""
+        parts = [lake.rstrip("/"), *([self.namespace] if self.namespace else [])]
+        return "/".join([*parts, *asset_key(domain, layer, entity)])
+
+    def schema(self, domain: str) -> str:
+        """Postgres (and DuckDB) schema of a domain: `[ns_]telemetry`."""
+        name = word(domain, "domain")
+        return f"{self.namespace}_{name}" if self.namespace else name
+
+    def _dotted(self, name: str) -> str:
+        return f"{self.namespace}.{name}" if self.namespace else name
