@@ -1,0 +1,78 @@
+"""What a contract says, as plain frozen data.
+
+Belongs here: `Stream` and `Field`. Does not belong here: reading files (`load.py`), deriving anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from de_stack.naming import stream_name
+
+FieldType = Literal["string", "integer", "number", "boolean", "timestamp", "date"]
+Grain = Literal["hour", "day"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a record.
+
+    `path` is where it sits in the message, outermost name first. Bounds are inclusive; they are
+    None where the contract gives none.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    type: FieldType
+    required: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    pattern: str | None = None
+    allowed: tuple[str, ...] = ()
+    description: str = ""
+    unit: str | None = None
+    classification: str | None = None
+    generator: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream: its records, where their identity and time come from, and what is promised.
+
+    `key` names the fields that make the Kafka key (the entity). `event_id` is `header:<name>` or
+    `field:<name>`. `max_future` is how far an event time may lie past the broker's.
+    """
+
+    domain: str
+    entity: str
+    version: str
+    description: str
+    owner: str
+    fields: tuple[Field, ...]
+    key: tuple[str, ...]
+    event_id: str
+    event_time: str
+    wire_format: Literal["json"]
+    partitions: int
+    retention: timedelta
+    freshness: timedelta
+    grain: Grain
+    history_start: datetime
+    allowed_lateness: timedelta
+    look_back: timedelta
+    max_future: timedelta
+    generator_rate: float
+    team: str = ""
+
+    @property
+    def name(self) -> str:
+        """`domain.entity`."""
+        return stream_name(self.domain, self.entity)
+
+    def field(self, name: str) -> Field:
+        """The field called `name` (the loader has checked that keys and times exist)."""
+        return next(f for f in self.fields if f.name == name)

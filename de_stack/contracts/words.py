@@ -1,0 +1,86 @@
+"""Typed reads of the words that ODCS does not have, and the error that names a contract's fault.
+
+Belongs here: one value of a contract file -> one Python value, or a refusal. Does not belong here:
+which words a stream has (`load.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from de_stack.failures import PermanentFailure
+
+_DURATION = re.compile(
+    r"^P(?:(?P<days>\d+)D)?"
+    r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?$"
+)
+
+
+class ContractError(PermanentFailure):
+    """A contract file that cannot be used: which file, which field, why."""
+
+    def __init__(self, path: Path, where: str, reason: str) -> None:
+        self.path, self.where, self.reason = path, where, reason
+        super().__init__(f"read contract {path}", f"{where}: {reason}", "mend the contract file")
+
+
+class Words:
+    """Typed reads of the words that ODCS does not have; unread words are typing errors."""
+
+    def __init__(self, path: Path, where: str, words: Any) -> None:
+        if not isinstance(words, dict):
+            raise ContractError(path, where, "not a mapping")
+        self._path, self._where, self._words = path, where, dict(words)
+
+    def _take(self, word: str) -> Any:
+        if word not in self._words:
+            raise ContractError(self._path, f"{self._where}.{word}", "is missing")
+        return self._words.pop(word)
+
+    def _bad(self, word: str, reason: str) -> ContractError:
+        return ContractError(self._path, f"{self._where}.{word}", reason)
+
+    def text(self, word: str) -> str:
+        value = self._take(word)
+        if not isinstance(value, str) or not value:
+            raise self._bad(word, f"{value!r} is not a text")
+        return value
+
+    def choice(self, word: str, allowed: tuple[str, ...]) -> Any:
+        value = self._take(word)
+        if value not in allowed:
+            raise self._bad(word, f"{value!r} is not one of {', '.join(allowed)}")
+        return value
+
+    def number(self, word: str, low: float, high: float) -> float:
+        value = self._take(word)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise self._bad(word, f"{value!r} is not a number from {low} to {high}")
+        return value
+
+    def duration(self, word: str) -> timedelta:
+        value = self._take(word)
+        match = _DURATION.match(value) if isinstance(value, str) and len(value) > 1 else None
+        if not match or not any(match.groups()):
+            raise self._bad(word, f"{value!r} is not an ISO-8601 duration such as PT10M or P3D")
+        return timedelta(**{k: int(v) for k, v in match.groupdict().items() if v})
+
+    def instant(self, word: str) -> datetime:
+        value = self._take(word)
+        try:
+            moment = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+        except ValueError as error:
+            raise self._bad(word, f"{value!r} is not an ISO-8601 time") from error
+        if moment.tzinfo is None:
+            raise self._bad(word, f"{value!r} has no time zone")
+        moment = moment.astimezone(UTC)
+        if moment != moment.replace(minute=0, second=0, microsecond=0):
+            raise self._bad(word, f"{value!r} is not a full hour")
+        return moment
+
+    def done(self) -> None:
+        if self._words:
+            raise ContractError(self._path, self._where, f"unknown: {', '.join(sorted(self._words))}")
