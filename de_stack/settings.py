@@ -105,6 +105,7 @@ class Settings(BaseSettings):
     kafka_sasl_username: str | None = None
     kafka_sasl_password: SecretStr | None = None
     kafka_ssl_cafile: Path | None = None
+    kafka_replicas: int = Field(default=1, ge=1)
 
     # libpq URLs; `?passfile=` or `PGPASSFILE` keep the password out of them.
     dagster_dsn: SecretStr | None = None
