@@ -1,0 +1,118 @@
+"""The lake's Delta tables, read through their log with delta-rs (no JVM).
+
+Belongs here: versions, commits with their user metadata, small SQL reads at a pinned version. Does not
+belong here: writes (Spark does them, in `flow`), what a commit means (`flow.commits`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from de_stack.failures import PermanentFailure, TransientFailure
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+    from de_stack.settings import Settings
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One entry of a table's log. `metadata` is what our writers attached, None for anybody else's."""
+
+    version: int
+    operation: str
+    committed_at: datetime
+    metadata: dict[str, Any] | None
+
+
+class Lake:
+    """Reads tables by URI with the storage keys of the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def uri(self, domain: str, layer: str, entity: str) -> str:
+        """Where a table is."""
+        names = self._settings.names
+        return names.lake_uri(self._settings.need("lake_uri"), domain, layer, entity)
+
+    def open(self, uri: str, version: int | None = None) -> DeltaTable | None:
+        """The table at a version (newest without one); None if no table is there.
+
+        Raises:
+            PermanentFailure: the log is there and cannot be read.
+            TransientFailure: the store did not answer.
+        """
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+
+        tried = f"read the log of {uri}" + (f" at version {version}" if version is not None else "")
+        try:
+            return DeltaTable(uri, version=version, storage_options=self._settings.storage_options())
+        except TableNotFoundError:
+            return None
+        except DeltaError as error:
+            raise PermanentFailure(tried, str(error)) from error
+        except OSError as error:
+            raise TransientFailure(tried, str(error)) from error
+
+    def version(self, uri: str) -> int | None:
+        """Newest version in the log; None if no table is there."""
+        table = self.open(uri)
+        return None if table is None else table.version()
+
+    def commits_after(self, uri: str, version: int) -> list[Commit]:
+        """Commits newer than `version`, oldest first.
+
+        Raises:
+            PermanentFailure: the log no longer reaches back that far.
+        """
+        table = self.open(uri)
+        if table is None or table.version() <= version:
+            return []
+        wanted = table.version() - version
+        entries = [_commit(e) for e in table.history(wanted)]
+        commits = sorted((c for c in entries if c.version > version), key=lambda c: c.version)
+        if [c.version for c in commits] != list(range(version + 1, table.version() + 1)):
+            raise PermanentFailure(
+                f"read commits {version + 1}..{table.version()} of {uri}",
+                f"the log has only {[c.version for c in commits]}",
+            )
+        return commits
+
+    def query(self, uri: str, sql: str, version: int | None = None) -> pa.Table:
+        """Result of a read-only SQL statement in which the table is called `t`.
+
+        Raises:
+            PermanentFailure: no table there, or its log cannot be read.
+        """
+        import pyarrow as pa
+        from deltalake import QueryBuilder
+
+        table = self.open(uri, version)
+        if table is None:
+            raise PermanentFailure(f"read {uri}", "no Delta table is there")
+        result = QueryBuilder().register("t", table).execute(sql)
+        return pa.table(result.read_all())
+
+
+def _commit(entry: dict[str, Any]) -> Commit:
+    raw = entry.get("userMetadata")
+    metadata = None
+    if raw:
+        try:
+            parsed = json.loads(raw)
+        except ValueError:
+            parsed = None
+        metadata = parsed if isinstance(parsed, dict) and "de_stack" in parsed else None
+    return Commit(
+        int(entry["version"]),
+        str(entry.get("operation", "")),
+        datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
+        metadata,
+    )

@@ -1,0 +1,57 @@
+"""Postgres: connections with deadlines, and errors as failures.
+
+Belongs here: opening a connection for one purpose (ledger, serving). Does not belong here: the tables
+(`flow.ledger`, `flow.publish`), starting a server (`local.postgres`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+from de_stack.failures import PermanentFailure, TransientFailure
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from de_stack.settings import Settings
+
+Database = Literal["ledger", "serving"]
+
+
+class Postgres:
+    """One of our databases. Every block of work is one transaction."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings, self.database = settings, database
+
+    @contextmanager
+    def transaction(self, tried: str, timeout_s: int = 60) -> Iterator[psycopg.Connection]:
+        """A connection whose work is committed at the end of the block, rolled back on any error.
+
+        Raises:
+            TransientFailure: the server is away, was shut down in between, or took too long.
+            PermanentFailure: it refused us or the statement.
+        """
+        import psycopg
+
+        dsn = self._settings.need(f"{self.database}_dsn")
+        options = f"-c statement_timeout={timeout_s * 1000} -c timezone=UTC"
+        try:
+            with psycopg.connect(
+                dsn, connect_timeout=5, options=options, application_name="de_stack"
+            ) as connection:
+                yield connection
+        except (psycopg.errors.InvalidPassword, psycopg.errors.InvalidAuthorizationSpecification) as e:
+            raise PermanentFailure(tried, f"{self.database} refused us: {e}".strip()) from e
+        except (
+            psycopg.OperationalError,
+            psycopg.errors.SerializationFailure,
+            psycopg.errors.DeadlockDetected,
+        ) as error:
+            raise TransientFailure(
+                tried, f"{self.database}: {error}".strip(), "`de-stack up postgres`"
+            ) from error
+        except psycopg.Error as error:
+            raise PermanentFailure(tried, f"{self.database}: {error}".strip()) from error

@@ -1,0 +1,65 @@
+"""What dagster-pyspark's session resource leaves open: is Spark there, what did it say.
+
+Belongs here: session configuration from settings, a quick reachability check, reading Spark's errors.
+Does not belong here: creating sessions (dagster-pyspark does), data frames (`flow`).
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from typing import TYPE_CHECKING
+
+from de_stack.failures import TransientFailure
+
+if TYPE_CHECKING:
+    from de_stack.settings import Settings
+
+_CONNECT = re.compile(r"^sc://([^:/;]+)(?::(\d+))?")
+_DELTA = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+# Every data frame of ours thinks in UTC, whatever the machine's zone is.
+_SESSION = {"spark.sql.session.timeZone": "UTC"}
+
+
+def session_config(settings: Settings) -> dict[str, str]:
+    """`spark_config` of dagster-pyspark's resource: a Connect session or a classic one."""
+    # Read when definitions load, where nothing may be started yet: an empty address is refused later,
+    # by `check_reachable`, with the fix.
+    remote = settings.spark_remote or "sc://unset"
+    if remote.startswith("sc://"):
+        return {"spark.remote": remote, **_SESSION, **settings.spark_config}
+    return {"spark.master": remote, **_DELTA, **_SESSION, **settings.spark_config}
+
+
+def check_reachable(settings: Settings, timeout_s: float = 2.0) -> None:
+    """Fail at once where the Connect server is away: its client would go on trying for ten minutes.
+
+    Raises:
+        PermanentFailure: no address is set.
+        TransientFailure: nobody listens there.
+    """
+    remote = settings.need("spark_remote")
+    match = _CONNECT.match(remote)
+    if not match:
+        return
+    host, port = match.group(1), int(match.group(2) or 15002)
+    try:
+        socket.create_connection((host, port), timeout=timeout_s).close()
+    except OSError as error:
+        raise TransientFailure(
+            f"reach Spark at {remote}", str(error), "`de-stack status`, then `de-stack up spark`"
+        ) from error
+
+
+def is_conflict(error: Exception) -> bool:
+    """True when Delta refused a commit because another writer was first."""
+    text = f"{type(error).__name__} {error}"
+    return "Concurrent" in text or "DELTA_CONCURRENT" in text
+
+
+def is_away(error: Exception) -> bool:
+    """True when the Connect server went away under a call."""
+    return "UNAVAILABLE" in str(error) or "Connection refused" in str(error)
