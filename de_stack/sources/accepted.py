@@ -1,0 +1,33 @@
+"""How many events the collector has accepted, over all its lives.
+
+Belongs here: the name and place of that number, and reading it without a server. Does not belong
+here: counting (`collector/meters.py`).
+
+The number lives in memory-mapped files, one per process that ever was a collector here: a `kill -9`
+loses nothing of it, a power cut may lose the last seconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ACCEPTED = "de_stack_collector_accepted"
+
+
+def metrics_folder(home: Path) -> Path:
+    """Folder of the collector's counters."""
+    return home / "collector" / "metrics"
+
+
+def accepted_total(home: Path, stream: str) -> int:
+    """Events of `stream` that were answered with "accepted"; 0 where no collector ever ran."""
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    # A file of no bytes belongs to a process that has not counted anything yet.
+    files = [str(p) for p in metrics_folder(home).glob("counter_*.db") if p.stat().st_size]
+    return sum(
+        int(sample.value)
+        for metric in MultiProcessCollector.merge(files, accumulate=True)
+        for sample in metric.samples
+        if sample.name == f"{ACCEPTED}_total" and sample.labels.get("stream") == stream
+    )

@@ -1,0 +1,125 @@
+"""Bytes of a request -> the items in it, each with its envelope.
+
+Belongs here: the forms in which events may be sent. Does not belong here: what a contract says
+about an item (`check.py`).
+
+| content type                       | body                                   | event id       |
+|------------------------------------|----------------------------------------|----------------|
+| application/json                   | one object                             | header `ce-id` |
+| application/json                   | an array of objects                    | made here      |
+| application/x-ndjson               | an object per line                     | made here      |
+| application/cloudevents+json       | one CloudEvent, structured             | its `id`       |
+| application/cloudevents-batch+json | an array of CloudEvents (may be empty) | `id` of each   |
+
+An id that is absent is made (uuid4) and told in the answer. The bytes of an item are kept as they
+were sent: nothing is parsed and written anew.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+JSON, NDJSON = "application/json", "application/x-ndjson"
+EVENT, EVENT_BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
+CONTENT_TYPES = (JSON, NDJSON, EVENT, EVENT_BATCH)
+MAX_ID = 256
+
+NewId = Callable[[], str]
+
+
+class UnreadableError(Exception):
+    """The body as a whole cannot be taken apart; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One event as it came: its data's bytes and what its envelope said ("" = did not say).
+
+    `refusal` is (code, field, reason) where the envelope itself is no good.
+    """
+
+    id: str
+    data: bytes
+    source: str = ""
+    type: str = ""
+    time: str = ""
+    refusal: tuple[str, str | None, str] | None = None
+
+
+class _CloudEvent(msgspec.Struct):
+    id: str
+    source: str = ""
+    type: str = ""
+    time: str = ""
+    data: msgspec.Raw = msgspec.Raw()
+
+
+_CLOUD_EVENT = msgspec.json.Decoder(_CloudEvent)
+
+
+def new_id() -> str:
+    """An id for an event that came without one."""
+    return str(uuid.uuid4())
+
+
+def media_type(content_type: str) -> str:
+    """`application/json` of `Application/JSON; charset=utf-8`."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def read_body(
+    media: str, headers: Mapping[str, str], body: bytes, make_id: NewId = new_id
+) -> tuple[list[Item], bool]:
+    """The items of a body, and whether it was a batch.
+
+    Raises:
+        UnreadableError: it is not of the form that its content type promises.
+    """
+    if media == JSON:
+        if body.lstrip(b" \t\r\n")[:1] == b"[":
+            return [_item(make_id(), raw) for raw in _elements(body)], True
+        if not body.strip():
+            msg = "the body is empty"
+            raise UnreadableError(msg)
+        given = {name: headers.get(f"ce-{name}", "") for name in ("source", "type", "time")}
+        return [_item(headers.get("ce-id", make_id()), body, **given)], False
+    if media == NDJSON:
+        return [_item(make_id(), line) for line in _lines(body)], True
+    if media == EVENT:
+        return [_event(body, make_id)], False
+    return [_event(raw, make_id) for raw in _elements(body)], True
+
+
+def _elements(body: bytes) -> list[bytes]:
+    try:
+        return [bytes(raw) for raw in msgspec.json.decode(body, type=list[msgspec.Raw])]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        msg = f"not a JSON array: {error}"
+        raise UnreadableError(msg) from error
+
+
+def _lines(body: bytes) -> Iterator[bytes]:
+    return (line for line in (raw.strip(b" \t\r") for raw in body.split(b"\n")) if line)
+
+
+def _item(event_id: str, data: bytes, source: str = "", type: str = "", time: str = "") -> Item:  # noqa: A002
+    refusal = None
+    if not 0 < len(event_id) <= MAX_ID:
+        refusal = ("envelope", "id", f"an event id has 1 to {MAX_ID} characters")
+    return Item(event_id[:MAX_ID], data, source, type, time, refusal)
+
+
+def _event(raw: bytes, make_id: NewId) -> Item:
+    """One CloudEvent in structured form; without an `id` it is not one."""
+    try:
+        event = _CLOUD_EVENT.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Item(make_id(), raw, refusal=("envelope", None, str(error)[:200]))
+    if not event.data:
+        refusal = ("envelope", "data", "has no data (data_base64 is not read)")
+        return Item(event.id, raw, refusal=refusal)
+    return _item(event.id, bytes(event.data), event.source, event.type, event.time)

@@ -1,0 +1,82 @@
+"""An item -> the message that goes to Kafka, or the refusal that goes back.
+
+Belongs here: contract, size, key and headers of one item. Does not belong here: HTTP, Kafka.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from de_stack.sources.collector.body import Item
+
+if TYPE_CHECKING:
+    from de_stack.contracts import Stream
+    from de_stack.contracts.decode import Decoded
+
+# Just under the topic's own limit (Kafka's default 1 MiB), with room for key and headers.
+MAX_ITEM = 900 * 1024
+SOURCE = "de_stack/collector"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is produced: `value` holds the item's bytes as they came."""
+
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an item cannot be accepted, with the HTTP status that says so."""
+
+    status: int
+    code: str
+    field: str | None
+    reason: str
+
+
+class Check:
+    """The check of one stream."""
+
+    def __init__(self, stream: Stream, decode: Callable[[bytes, datetime], Decoded]) -> None:
+        self._stream, self._decode = stream, decode
+
+    def __call__(self, item: Item, received: datetime) -> Message | Refusal:
+        """The message of an item, or why there is none."""
+        if item.refusal:
+            return Refusal(422, *item.refusal)
+        if len(item.data) > MAX_ITEM:
+            return Refusal(413, "too_large", None, f"{len(item.data)} bytes, at most {MAX_ITEM}")
+        decoded = self._decode(item.data, received)
+        if decoded.record is None:
+            code = decoded.code or "malformed"
+            status = 400 if code == "malformed" else 422
+            return Refusal(status, code, decoded.field, decoded.reason or "")
+        event_time: datetime = decoded.record[self._stream.event_time]
+        return Message(
+            key=message_key(self._stream.key, decoded.record),
+            value=item.data,
+            headers=[
+                ("ce_specversion", b"1.0"),
+                ("ce_id", item.id.encode()),
+                ("ce_source", (item.source or SOURCE).encode()),
+                ("ce_type", (item.type or self._stream.name).encode()),
+                ("ce_time", (item.time or event_time.isoformat()).encode()),
+                ("content-type", b"application/json"),
+            ],
+        )
+
+
+def message_key(names: tuple[str, ...], record: dict[str, Any]) -> bytes:
+    """Kafka key of a record: the text of its key field, or a JSON array of several."""
+    if len(names) == 1 and isinstance(value := record[names[0]], str):
+        return value.encode()
+    import msgspec
+
+    values = [record[name] for name in names]
+    return msgspec.json.encode(values[0] if len(names) == 1 else values)

@@ -1,0 +1,207 @@
+"""Messages -> Kafka, and what became of each, without ever blocking the event loop.
+
+Belongs here: the one producer of this process, the limit on what is under way, deadlines. Does not
+belong here: HTTP, and what a Kafka client looks like (`kafka_producer.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from de_stack.failures import Failure, TransientFailure
+from de_stack.sources.collector.check import Message
+
+log = logging.getLogger(__name__)
+
+Settled = Callable[[Failure | None], None]
+
+
+class Producer(Protocol):
+    """What the door needs of Kafka. All but `send` raise `Failure`.
+
+    broken: it will not get well by itself and has to be replaced.
+    """
+
+    broken: bool
+
+    def prepare(self, topic: str) -> None:
+        """Find the topic; may block for seconds."""
+        ...
+
+    def send(self, topic: str, message: Message, settled: Settled) -> None:
+        """Queue a message; never blocks once `prepare` has returned for its topic."""
+        ...
+
+    def reach(self, seconds: float) -> None:
+        """Ask the broker something; blocks for at most `seconds`."""
+        ...
+
+    def close(self, seconds: float) -> None:
+        """Flush for at most `seconds`, then let go."""
+        ...
+
+
+class Budget:
+    """How many bytes may be under way at once, over all requests."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self.used = limit, 0
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> bool:
+        """Reserve; False when there is no room."""
+        with self._lock:
+            if self.used + size > self._limit:
+                return False
+            self.used += size
+            return True
+
+    def give(self, size: int) -> None:
+        """Give back."""
+        with self._lock:
+            self.used -= size
+
+
+class Door:
+    """Sends messages through one producer, which is opened on first use and again when it broke."""
+
+    def __init__(
+        self,
+        open_producer: Callable[[], Producer],
+        budget: Budget,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._open, self._budget, self._clock = open_producer, budget, clock
+        self._producer: Producer | None = None
+        self._lock = threading.Lock()
+        # After a failure the next requests are told so at once instead of queueing to find out.
+        self._refused: dict[str, tuple[float, Failure]] = {}
+        # One thread: messages of a client reach the producer in the order of its requests.
+        self._pool = ThreadPoolExecutor(1, "hand-over")
+
+    async def send(
+        self, topic: str, messages: Sequence[Message], seconds: float
+    ) -> list[Failure | None]:
+        """Send all and wait for Kafka; per message None (acknowledged) or what went wrong.
+
+        What fails with `TransientFailure` may still arrive: send it again with the same id.
+        """
+        if not messages:
+            return []
+        size = sum(len(m.value) for m in messages)
+        if not self._budget.take(size):
+            busy = TransientFailure("take the events in", "too many bytes are under way")
+            return [busy] * len(messages)
+        # The bytes stay counted until the producer lets go of them, however long that takes.
+        parcel = _Parcel(len(messages), lambda: self._budget.give(size))
+        until = self._clock() + seconds
+        self._pool.submit(self._hand_over, topic, messages, parcel, until)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(parcel.done), seconds)
+        return parcel.results()
+
+    def _hand_over(
+        self, topic: str, messages: Sequence[Message], parcel: _Parcel, until: float
+    ) -> None:
+        try:
+            if self._clock() >= until:
+                parcel.fail(TransientFailure("produce", "the request's time was over in the queue"))
+                return
+            producer = self._ready(topic)
+        except Failure as failure:
+            parcel.fail(failure)
+            return
+        for index, message in enumerate(messages):
+            producer.send(topic, message, parcel.settler(index))
+
+    def _ready(self, topic: str) -> Producer:
+        with self._lock:
+            not_before, failure = self._refused.get(topic, (0.0, None))
+            if failure and self._clock() < not_before:
+                raise failure
+            try:
+                producer = self._opened()
+                producer.prepare(topic)
+            except Failure as error:
+                self._refused[topic] = (self._clock() + 1.0, error)
+                log.warning("kafka is away", extra={"topic": topic, "reason": error})
+                raise
+            return producer
+
+    def _opened(self) -> Producer:
+        if self._producer is not None and self._producer.broken:
+            log.warning("the producer broke: opening another")
+            self._producer.close(0.0)
+            self._producer = None
+        if self._producer is None:
+            self._producer = self._open()
+        return self._producer
+
+    async def reach(self, seconds: float) -> None:
+        """Ask the broker something.
+
+        Raises:
+            Failure: it did not answer in time, or its producer cannot be opened.
+        """
+
+        def ask() -> None:
+            with self._lock:
+                producer = self._opened()
+            producer.reach(seconds)
+
+        try:
+            await asyncio.wait_for(asyncio.to_thread(ask), seconds + 1.0)
+        except TimeoutError as error:
+            raise TransientFailure("reach Kafka", f"no answer within {seconds:g} s") from error
+
+    def close(self, seconds: float) -> None:
+        """Hand over what is queued, flush for at most `seconds`, let go."""
+        self._pool.shutdown(wait=True)
+        if self._producer is not None:
+            self._producer.close(seconds)
+
+
+class _Parcel:
+    """The outcomes of one request's messages, filled from Kafka's threads, awaited in the loop."""
+
+    def __init__(self, count: int, settled: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[None] = self._loop.create_future()
+        self._lock = threading.Lock()
+        self._open, self._settled = count, settled
+        late = TransientFailure("produce", "Kafka did not acknowledge in time")
+        self._results: list[Failure | None] = [late] * count
+
+    def settler(self, index: int) -> Settled:
+        return lambda failure: self._settle(index, failure)
+
+    def fail(self, failure: Failure) -> None:
+        for index in range(len(self._results)):
+            self._settle(index, failure)
+
+    def results(self) -> list[Failure | None]:
+        """What is known now; an acknowledgement that comes later no longer counts."""
+        with self._lock:
+            return list(self._results)
+
+    def _settle(self, index: int, failure: Failure | None) -> None:
+        with self._lock:
+            self._results[index] = failure
+            self._open -= 1
+            last = self._open == 0
+        if last:
+            self._settled()
+            # The loop is gone when a producer settles its last messages after the server stopped.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._finish)
+
+    def _finish(self) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
