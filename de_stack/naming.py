@@ -20,6 +20,7 @@ LAYERS = (
     "model",
     "predictions",
     "mart",
+    "published",
 )
 
 # The common denominator of a Kafka topic part, a Postgres identifier and a folder name.

@@ -62,7 +62,9 @@ def read_state(home: Path) -> dict[str, Any]:
         return {}
     except ValueError as error:
         raise PermanentFailure(
-            f"read {path}", f"not JSON: {error}", "run `de-stack down`, remove the file, `de-stack up`"
+            f"read {path}",
+            f"not JSON: {error}",
+            "run `de-stack down`, remove the file, `de-stack up`",
         ) from error
 
 
@@ -92,7 +94,10 @@ class Settings(BaseSettings):
     """All settings. Read once per process: `Settings()`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="DE_STACK_", frozen=True, extra="ignore", nested_model_default_partial_update=True
+        env_prefix="DE_STACK_",
+        frozen=True,
+        extra="ignore",
+        nested_model_default_partial_update=True,
     )
 
     profile: Literal["embedded", "external"] = "embedded"

@@ -89,7 +89,9 @@ def load_file(path: Path) -> tuple[Stream, ...]:
     objects = contract.schema_ or []
     if missing := {o.name for o in objects} ^ set(words):
         raise ContractError(
-            path, "customProperties.streams", f"does not match `schema`: {', '.join(map(str, sorted(missing, key=str)))}"
+            path,
+            "customProperties.streams",
+            f"does not match `schema`: {', '.join(map(str, sorted(missing, key=str)))}",
         )
     return tuple(_stream(path, contract, o, words[o.name]) for o in objects)
 
@@ -99,7 +101,9 @@ def _check_odcs(path: Path, raw: dict[str, Any]) -> None:
 
     validator = jsonschema.validators.validator_for(_odcs_schema())(_odcs_schema())
     # YAML reads dates as dates; JSON Schema knows strings only.
-    errors = sorted(validator.iter_errors(json.loads(json.dumps(raw, default=str))), key=lambda e: -len(e.path))
+    errors = sorted(
+        validator.iter_errors(json.loads(json.dumps(raw, default=str))), key=lambda e: -len(e.path)
+    )
     if errors:
         error = errors[0]
         where = ".".join(str(p) for p in error.absolute_path) or "file"
@@ -112,7 +116,9 @@ def _odcs_schema() -> dict[str, Any]:
     return json.loads(text)
 
 
-def _stream(path: Path, contract: OpenDataContractStandard, obj: SchemaObject, words: Any) -> Stream:
+def _stream(
+    path: Path, contract: OpenDataContractStandard, obj: SchemaObject, words: Any
+) -> Stream:
     where = f"customProperties.streams.{obj.name}"
     reader = Words(path, where, words)
     fields = tuple(_field(path, f"schema.{obj.name}", p) for p in obj.properties or [])
@@ -123,7 +129,9 @@ def _stream(path: Path, contract: OpenDataContractStandard, obj: SchemaObject, w
         (p for p in obj.properties or [] if p.primaryKey), key=lambda p: p.primaryKeyPosition or 0
     )
     if not keyed:
-        raise ContractError(path, f"schema.{obj.name}", "no property has primaryKey: true (the Kafka key)")
+        raise ContractError(
+            path, f"schema.{obj.name}", "no property has primaryKey: true (the Kafka key)"
+        )
     try:
         domain = naming.word(contract.domain or "", "domain")
         entity = naming.word(obj.name or "", "entity")
@@ -172,9 +180,15 @@ def _field(path: Path, where: str, prop: SchemaProperty) -> Field:
     options = prop.logicalTypeOptions or {}
     types = get_args(FieldType)
     if prop.logicalType not in types:
-        raise ContractError(path, where, f"logicalType {prop.logicalType!r}: one of {', '.join(types)}")
+        raise ContractError(
+            path, where, f"logicalType {prop.logicalType!r}: one of {', '.join(types)}"
+        )
     if unknown := set(options) - _OPTIONS[prop.logicalType]:
-        raise ContractError(path, where, f"logicalTypeOptions {', '.join(sorted(unknown))}: not checked for {prop.logicalType}")
+        raise ContractError(
+            path,
+            where,
+            f"logicalTypeOptions {', '.join(sorted(unknown))}: not checked for {prop.logicalType}",
+        )
     if "pattern" in options:
         try:
             re.compile(options["pattern"])
@@ -210,7 +224,10 @@ def _sla(path: Path, contract: OpenDataContractStandard, entity: str, word: str)
     for sla in contract.slaProperties or []:
         if sla.property == word and sla.element == entity:
             if sla.unit not in _UNITS or not isinstance(sla.value, int | float) or sla.value <= 0:
-                raise ContractError(path, f"slaProperties.{word}", f"value {sla.value!r} {sla.unit!r}: a number of {'/'.join(_UNITS)}")
+                raise ContractError(
+                    path,
+                    f"slaProperties.{word}",
+                    f"value {sla.value!r} {sla.unit!r}: a number of {'/'.join(_UNITS)}",
+                )
             return timedelta(seconds=sla.value * _UNITS[sla.unit])
     raise ContractError(path, "slaProperties", f"no {word} for element {entity}")
-

@@ -57,7 +57,11 @@ class Words:
 
     def number(self, word: str, low: float, high: float) -> float:
         value = self._take(word)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not low <= value <= high
+        ):
             raise self._bad(word, f"{value!r} is not a number from {low} to {high}")
         return value
 
@@ -83,4 +87,6 @@ class Words:
 
     def done(self) -> None:
         if self._words:
-            raise ContractError(self._path, self._where, f"unknown: {', '.join(sorted(self._words))}")
+            raise ContractError(
+                self._path, self._where, f"unknown: {', '.join(sorted(self._words))}"
+            )

@@ -80,14 +80,19 @@ class Ledger:
     def token_version(self, table_id: str, token: str) -> int | None:
         """Version of the commit that carries a writer's token."""
         row = self._one(
-            "select version from ledger.commits where table_id = %s and token = %s", (table_id, token)
+            "select version from ledger.commits where table_id = %s and token = %s",
+            (table_id, token),
         )
         return row[0] if row else None
 
-    def adopt(self, table_id: str, commit: Commit, kind: str, touched: list[Touched]) -> None:
+    def adopt(
+        self, table_id: str, commit: Commit, kind: str, rows: int | None, touched: list[Touched]
+    ) -> None:
         """Enter one commit of a table's log with what it touched; a known one is left alone."""
         details: dict[str, Any] = commit.metadata or {}
-        with self._postgres.transaction(f"enter commit {commit.version} of {table_id}") as connection:
+        with self._postgres.transaction(
+            f"enter commit {commit.version} of {table_id}"
+        ) as connection:
             made = connection.execute(
                 "insert into ledger.commits values (%s, %s, %s, %s, %s, %s, %s, %s) "
                 "on conflict do nothing",
@@ -97,7 +102,7 @@ class Ledger:
                     kind,
                     details.get("token"),
                     details.get("slice"),
-                    details.get("rows"),
+                    rows,
                     json.dumps(details),
                     commit.committed_at,
                 ),

@@ -54,7 +54,9 @@ def next_slice(landed: Offsets, begin: Offsets, end: Offsets, max_rows: int) -> 
     if not waiting:
         return None
     left, stop = max_rows, dict(start)
-    for position, (partition, size) in enumerate(sorted(waiting.items(), key=lambda i: (i[1], i[0]))):
+    for position, (partition, size) in enumerate(
+        sorted(waiting.items(), key=lambda i: (i[1], i[0]))
+    ):
         # The smallest come first, so that nobody gets less than an equal part of what is left.
         share = max(1, left // (len(waiting) - position)) if left else 0
         take = min(size, share)

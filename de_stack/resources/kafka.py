@@ -79,7 +79,9 @@ def _jaas(settings: Settings) -> str:
         if scram
         else "org.apache.kafka.common.security.plain.PlainLoginModule"
     )
-    password = settings.kafka_sasl_password.get_secret_value() if settings.kafka_sasl_password else ""
+    password = (
+        settings.kafka_sasl_password.get_secret_value() if settings.kafka_sasl_password else ""
+    )
     quote = {ord("\\"): "\\\\", ord('"'): '\\"'}
     user = (settings.kafka_sasl_username or "").translate(quote)
     return f'{module} required username="{user}" password="{password.translate(quote)}";'
@@ -151,7 +153,9 @@ class Kafka:
             {p.partition: last[p].offset for p in parts},
         )
 
-    def ensure_topic(self, topic: str, partitions: int, replicas: int, config: dict[str, str]) -> bool:
+    def ensure_topic(
+        self, topic: str, partitions: int, replicas: int, config: dict[str, str]
+    ) -> bool:
         """Create a topic if it is not there; True if it was made now. Partitions only ever grow."""
         with self.admin(f"create topic {topic}") as client:
             (info,) = client.describe_topics([topic])

@@ -53,7 +53,9 @@ class Lake:
 
         tried = f"read the log of {uri}" + (f" at version {version}" if version is not None else "")
         try:
-            return DeltaTable(uri, version=version, storage_options=self._settings.storage_options())
+            return DeltaTable(
+                uri, version=version, storage_options=self._settings.storage_options()
+            )
         except TableNotFoundError:
             return None
         except DeltaError as error:

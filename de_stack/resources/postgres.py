@@ -43,7 +43,10 @@ class Postgres:
                 dsn, connect_timeout=5, options=options, application_name="de_stack"
             ) as connection:
                 yield connection
-        except (psycopg.errors.InvalidPassword, psycopg.errors.InvalidAuthorizationSpecification) as e:
+        except (
+            psycopg.errors.InvalidPassword,
+            psycopg.errors.InvalidAuthorizationSpecification,
+        ) as e:
             raise PermanentFailure(tried, f"{self.database} refused us: {e}".strip()) from e
         except (
             psycopg.OperationalError,

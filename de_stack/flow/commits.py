@@ -1,0 +1,133 @@
+"""Holds a table's log against the ledger, before every read and every write.
+
+Belongs here: adopting commits that the ledger has not seen, refusing logs that went back or that
+somebody else wrote to. Does not belong here: SQL (`ledger.py`), writing rows.
+
+A writer says in the commit's user metadata what it did (`envelope`); a crash between the commit and the
+ledger therefore loses nothing: whoever comes next adopts the commit from the log.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from de_stack import partitions
+from de_stack.failures import PermanentFailure
+from de_stack.flow.ledger import Ledger, Touched
+
+if TYPE_CHECKING:
+    from de_stack.flow.tables import Table
+    from de_stack.resources.lake import Commit, Lake
+
+# Commits that change no rows: the table's making, compaction, clean-up.
+_MAINTENANCE = (
+    "CREATE TABLE",
+    "OPTIMIZE",
+    "VACUUM START",
+    "VACUUM END",
+    "SET TBLPROPERTIES",
+    "FSCK REPAIR",
+)
+
+
+def envelope(kind: str, run_id: str, **details: Any) -> tuple[str, str]:
+    """(token, user metadata) for a commit. The token proves later that the commit was this attempt's."""
+    token = uuid.uuid4().hex
+    return token, json.dumps(
+        {"de_stack": 1, "kind": kind, "token": token, "run_id": run_id, **details}
+    )
+
+
+def reconcile(lake: Lake, ledger: Ledger, table: Table) -> int:
+    """Adopt what the ledger has not seen; the newest version, -1 where there is no table yet.
+
+    Raises:
+        PermanentFailure: the log is behind the ledger, differs from it, or has a foreign commit.
+    """
+    known, token = ledger.last_commit(table.table_id)
+    newest = lake.version(table.uri)
+    tried = f"hold the log of {table.table_id} against the ledger"
+    if newest is None or newest < known:
+        if known < 0:
+            return -1
+        raise PermanentFailure(
+            tried,
+            f"the ledger knows version {known}, the log at {table.uri} ends at {newest}: "
+            "it was truncated, restored or moved",
+            "bring the table back, or start over with an empty lake and ledger: `de-stack down --purge`",
+        )
+    # The last known commit is read again: a log of the same length may still be another log.
+    for commit in lake.commits_after(table.uri, max(known - 1, -1)):
+        if commit.version == known:
+            if (commit.metadata or {}).get("token") != token:
+                raise PermanentFailure(
+                    tried,
+                    f"version {known} is not the commit that the ledger knows: the table was replaced",
+                )
+            continue
+        kind, rows, touched = _read(lake, table, commit, tried)
+        ledger.adopt(table.table_id, commit, kind, rows, touched)
+    return newest
+
+
+def _read(
+    lake: Lake, table: Table, commit: Commit, tried: str
+) -> tuple[str, int | None, list[Touched]]:
+    details = commit.metadata
+    if details is None:
+        if commit.operation.upper() in _MAINTENANCE:
+            return "maintenance", None, []
+        raise PermanentFailure(
+            tried,
+            f"version {commit.version} ({commit.operation}, {commit.committed_at.isoformat()}) "
+            "was not written by de_stack",
+        )
+    if details["kind"] == "land":
+        rows, touched = _landed(lake, table, commit.version, details)
+        return "land", rows, touched
+    first, last = (datetime.fromisoformat(details[k]) for k in ("first", "last"))
+    return "derive", None, [Touched(p) for p in partitions.expand(first, last, table.grain)]
+
+
+def _landed(
+    lake: Lake, table: Table, version: int, details: dict[str, Any]
+) -> tuple[int, list[Touched]]:
+    """What a slice holds, read from its own rows: it is true whoever wrote them and whenever."""
+    late = f"broker_time > event_hour + interval '{int(details['late_after_s'])} seconds'"
+    found = lake.query(
+        table.uri,
+        "select event_hour, count(*) as rows, count(*) filter (where " + late + ") as late_rows, "
+        "min(ingest_hour) as ingest_first, max(ingest_hour) as ingest_last "
+        f"from t where {slice_condition(details['start'], details['end'])} "
+        "group by event_hour order by event_hour",
+        version,
+    ).to_pylist()
+    touched = [
+        Touched(
+            utc(row["event_hour"]),
+            row["rows"],
+            row["late_rows"],
+            utc(row["ingest_first"]),
+            utc(row["ingest_last"]),
+        )
+        for row in found
+        if row["event_hour"] is not None
+    ]
+    return sum(row["rows"] for row in found), touched
+
+
+def slice_condition(start: Mapping[Any, int], end: Mapping[Any, int]) -> str:
+    """SQL condition for the rows of a slice; statistics on both columns find its files."""
+    return "(%s)" % " or ".join(
+        f'(partition = {int(p)} and "offset" >= {int(start[p])} and "offset" < {int(end[p])})'
+        for p in end
+    )
+
+
+def utc(moment: datetime) -> datetime:
+    """An engine's time as an aware one: what has no zone is UTC in our tables."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,0 +1,145 @@
+"""Kafka rows -> bronze rows, inside Spark.
+
+Belongs here: the function that Spark's Python workers run, and the bronze columns. Does not belong here:
+the decoder itself (`contracts.decode`), reading Kafka, writing Delta.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from de_stack.contracts.decode import decoder_for
+from de_stack.contracts.schemas import spark_ddl
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from de_stack.contracts import Stream
+
+_HEADERS = "ARRAY<STRUCT<key: STRING, value: BINARY>>"
+
+
+def decoded_ddl(stream: Stream) -> str:
+    """Columns that leave the Python workers."""
+    return (
+        "partition INT, `offset` BIGINT, broker_time TIMESTAMP, event_id STRING, event_time TIMESTAMP, "
+        f"error STRING, key BINARY, headers {_HEADERS}, value BINARY, record STRUCT<{_struct(stream)}>"
+    )
+
+
+def bronze_ddl(stream: Stream) -> str:
+    """Columns of a bronze table. Event columns stand before `record`, which grows with the contract."""
+    return (
+        "topic STRING, topic_id STRING, partition INT, `offset` BIGINT, broker_time TIMESTAMP, "
+        "ingest_hour TIMESTAMP, event_id STRING, event_time TIMESTAMP, event_hour TIMESTAMP, "
+        f"error STRING, contract_version STRING, key BINARY, headers {_HEADERS}, value BINARY, "
+        f"record STRUCT<{_struct(stream)}>, ingest_date DATE"
+    )
+
+
+def _struct(stream: Stream) -> str:
+    return spark_ddl(stream).replace("` ", "`: ")
+
+
+def decode_batches(
+    stream: Stream, topic_id: str
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """For `mapInArrow`: strict decoding of each message, with an event id for each row.
+
+    The id is the producer's (contract `eventId`); a row without one is identified by where it lies, so
+    that nothing is ever merged by accident.
+    """
+    by_value()
+
+    def decode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        one = decoder_for(stream)
+        kind, _, id_name = stream.event_id.partition(":")
+        types = _arrow_types()
+        fields = [pa.field(f.name, types[f.type]) for f in stream.fields]
+        for batch in batches:
+            columns = {n: batch.column(n) for n in batch.schema.names}
+            broker = columns["timestamp"].cast(pa.timestamp("us", tz="UTC"))
+            outcome = [
+                one(value, received)
+                for value, received in zip(
+                    columns["value"].to_pylist(), broker.to_pylist(), strict=True
+                )
+            ]
+            records = [o.record for o in outcome]
+            given = (
+                [_header(h, id_name) for h in columns["headers"].to_pylist()]
+                if kind == "header"
+                else [r and str(r[id_name]) for r in records]
+            )
+            parts, offsets = columns["partition"].to_pylist(), columns["offset"].to_pylist()
+            ids = [
+                i or f"{topic_id}:{p}:{o}" for i, p, o in zip(given, parts, offsets, strict=True)
+            ]
+            yield pa.RecordBatch.from_arrays(
+                [
+                    columns["partition"],
+                    columns["offset"],
+                    broker,
+                    pa.array(ids, pa.string()),
+                    pa.array(
+                        [r and r[stream.event_time] for r in records], pa.timestamp("us", "UTC")
+                    ),
+                    pa.array([o.error for o in outcome], pa.string()),
+                    columns["key"],
+                    columns["headers"],
+                    columns["value"],
+                    pa.array(records, pa.struct(fields)),
+                ],
+                names=[
+                    "partition",
+                    "offset",
+                    "broker_time",
+                    "event_id",
+                    "event_time",
+                    "error",
+                    "key",
+                    "headers",
+                    "value",
+                    "record",
+                ],
+            )
+
+    return decode
+
+
+def _header(headers: list[dict[str, bytes | str]] | None, name: str) -> str | None:
+    for header in headers or []:
+        if header["key"] == name and isinstance(header["value"], bytes):
+            return header["value"].decode("utf-8", "replace") or None
+    return None
+
+
+def _arrow_types() -> dict[str, pa.DataType]:
+    import pyarrow as pa
+
+    return {
+        "string": pa.string(),
+        "integer": pa.int64(),
+        "number": pa.float64(),
+        "boolean": pa.bool_(),
+        "timestamp": pa.timestamp("us", "UTC"),
+        "date": pa.date32(),
+    }
+
+
+def by_value() -> None:
+    """Send our decoder to the workers with the job: they need msgspec and pyarrow, not this package.
+
+    It also keeps a warm server from decoding with the code of yesterday.
+    """
+    from pyspark import cloudpickle
+
+    from de_stack import naming
+    from de_stack.contracts import decode, model
+    from de_stack.flow import decoding
+
+    for module in (naming, model, decode, decoding):
+        cloudpickle.register_pickle_by_value(module)

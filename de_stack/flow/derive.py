@@ -1,0 +1,140 @@
+"""One Delta table from another, by event hours: refine (bronze -> silver) and serve (silver -> gold).
+
+Belongs here: pinning the source version, replacing hours as a whole, saying in the commit which version
+was used. Does not belong here: what the rows become (a domain's `core/rules.py`), which hours are pending.
+
+The hours of the target are a pure function of the source at one version; a second run changes nothing.
+Hours that lost all their rows are replaced by nothing, not skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from de_stack import partitions
+from de_stack.failures import PermanentFailure, TransientFailure
+from de_stack.flow import commits
+from de_stack.flow.ledger import Ledger
+from de_stack.flow.tables import Table, create, periods
+from de_stack.resources.lake import Lake
+from de_stack.resources.spark import check_reachable, is_away, is_conflict
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from de_stack.settings import Settings
+
+    Transform = Callable[[DataFrame], DataFrame]
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Outcome: version of the source that was used, version of the target that holds it, its rows."""
+
+    source_version: int
+    version: int
+    rows: int
+
+
+def good_rows(frame: DataFrame, ingest: tuple[datetime, datetime], date_column: str) -> DataFrame:
+    """Bronze rows that the contract accepts, from the ingest hours that can hold them."""
+    return frame.where(periods("ingest_hour", date_column, *ingest)).where("error IS NULL")
+
+
+def newest_per_event(frame: DataFrame) -> DataFrame:
+    """One row per event id: newest by event time, broker time, partition, offset."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as f
+
+    order = [f.desc(c) for c in ("event_time", "broker_time", "partition", "offset")]
+    ranked = frame.withColumn(
+        "_rank", f.row_number().over(Window.partitionBy("event_hour", "event_id").orderBy(*order))
+    )
+    return ranked.where("_rank = 1").drop("_rank")
+
+
+def derive(
+    settings: Settings,
+    source: Table,
+    target: Table,
+    first: datetime,
+    last: datetime,
+    transform: Transform,
+    spark: Callable[[], SparkSession],
+    run_id: str,
+) -> Derived:
+    """Replace the target's event hours first..last (both included) by what the source says now.
+
+    Raises:
+        PermanentFailure: no source yet, or a log disagrees with the ledger.
+        TransientFailure: another writer of these hours was first, or a system was away.
+    """
+    from pyspark.errors import PySparkException
+
+    lake, ledger = Lake(settings), Ledger(settings)
+    tried = f"derive {target.table_id} {first.isoformat()}..{last.isoformat()}"
+    source_version = commits.reconcile(lake, ledger, source)
+    if source_version < 0:
+        raise PermanentFailure(tried, f"{source.table_id} has no table yet", "land first")
+    commits.reconcile(lake, ledger, target)
+    token, metadata = commits.envelope(
+        "derive",
+        run_id,
+        source=source.table_id,
+        source_version=source_version,
+        first=first.isoformat(),
+        last=last.isoformat(),
+    )
+    check_reachable(settings)
+    try:
+        session = spark()
+        create(session, target)
+        frame = session.read.format("delta").option("versionAsOf", source_version).load(source.uri)
+        # Bronze may hold an event hour in any later ingest hour; the ledger knows which.
+        if source.partitioned_by == "ingest_date":
+            ingest = ledger.ingest_hours(source.table_id, first, last, source_version)
+            rows = good_rows(frame, ingest, "ingest_date") if ingest else frame.where("false")
+            rows = rows.where(periods("event_hour", "DATE(event_hour)", first, last))
+        else:
+            rows = frame.where(periods("event_hour", source.partitioned_by, first, last))
+        (
+            transform(rows)
+            .write.format("delta")
+            .mode("overwrite")
+            .option("replaceWhere", periods("event_hour", target.partitioned_by, first, last))
+            .option("userMetadata", metadata)
+            .save(target.uri)
+        )
+    except PySparkException as error:
+        if is_conflict(error):
+            raise TransientFailure(
+                tried, f"another writer was first: {str(error)[:300]}"
+            ) from error
+        if is_away(error):
+            raise TransientFailure(tried, f"Spark went away: {str(error)[:300]}") from error
+        raise
+    commits.reconcile(lake, ledger, target)
+    version = ledger.token_version(target.table_id, token)
+    if version is None:
+        raise TransientFailure(tried, "the log does not show the commit that Spark reported")
+    return Derived(source_version, version, count(lake, target, first, last, version))
+
+
+def count(lake: Lake, table: Table, first: datetime, last: datetime, version: int) -> int:
+    """Rows of the event hours first..last at a version."""
+    low, high = (m.strftime("%Y-%m-%dT%H:%M:%SZ") for m in (first, last))
+    result = lake.query(
+        table.uri,
+        "select count(*) as n from t where event_hour >= "
+        f"to_timestamp('{low}') and event_hour <= to_timestamp('{high}')",
+        version,
+    )
+    return result.to_pylist()[0]["n"]
+
+
+def hours(first: datetime, last: datetime, grain: str) -> list[datetime]:
+    """The hours that a call of `derive` replaces."""
+    return partitions.expand(first, last, grain)

@@ -1,0 +1,215 @@
+"""Lake -> Postgres: hours or whole tables, in one transaction, never half and never backwards.
+
+Belongs here: staging, replacing, and the record of which source version Postgres holds. Does not belong
+here: what the columns mean, dashboards.
+
+Postgres itself remembers what it holds (`de_stack.applied`, in the same database and the same transaction
+as the rows); the ledger gets a copy for its views. A crash between the two makes the hours pending once
+more, and their second publication is a no-op.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from de_stack.naming import word
+from de_stack.resources.postgres import Postgres
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from psycopg import Connection
+    from psycopg.sql import Composed
+
+    from de_stack.settings import Settings
+
+# The one "hour" of a table that is replaced as a whole.
+WHOLE = datetime(1970, 1, 1, tzinfo=UTC)
+_APPLIED = """
+create schema if not exists de_stack;
+create table if not exists de_stack.applied (
+    consumer text, event_hour timestamptz, source_version bigint not null,
+    run_id text not null, applied_at timestamptz not null default now(),
+    primary key (consumer, event_hour))
+"""
+
+
+@dataclass(frozen=True)
+class ServingTable:
+    """A Postgres table: columns as (name, SQL type, comment), and the columns of the primary key.
+
+    A row belongs to the event hour in which its `time_column` lies; without one the table is only ever
+    replaced as a whole.
+    """
+
+    schema: str
+    name: str
+    columns: tuple[tuple[str, str, str], ...]
+    key: tuple[str, ...]
+    time_column: str | None = None
+    grain: str = "hour"
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Published:
+    """Rows written, and hours that were left alone because Postgres holds the same or a newer version."""
+
+    rows: int
+    hours: int
+    skipped: int
+
+
+def publish(
+    settings: Settings,
+    table: ServingTable,
+    rows: pa.Table,
+    consumer: str,
+    source_version: int,
+    run_id: str,
+    hours: list[datetime] | None = None,
+) -> Published:
+    """Replace hours (or, without `hours`, the whole table) by `rows`, unless Postgres is newer.
+
+    Args:
+        settings: where Postgres is.
+        table: target; made if it is not there.
+        rows: the columns of `table` by name, all rows of `hours` and no others.
+        consumer: name in the ledger of who uses the source.
+        source_version: version of the source that `rows` was read from.
+        run_id: goes into the record.
+        hours: event hours to replace; those without rows are emptied.
+
+    Raises:
+        TransientFailure: Postgres was away; nothing was changed.
+        PermanentFailure: it refused the rows.
+    """
+    scope = hours if hours is not None else [WHOLE]
+    tried = f"publish {len(scope)} hours to {table.schema}.{table.name}"
+    with Postgres(settings, "serving").transaction(tried, timeout_s=600) as connection:
+        _ensure(connection, table)
+        won = _claim(connection, consumer, scope, source_version, run_id)
+        if hours is not None:
+            rows = _of_hours(rows, table, won)
+        if won:
+            _replace(connection, table, rows, None if hours is None else won)
+    from de_stack.flow.ledger import Ledger
+
+    Ledger(settings).apply(consumer, scope, source_version, run_id)
+    return Published(rows.num_rows if won else 0, len(won), len(scope) - len(won))
+
+
+def _of_hours(rows: pa.Table, table: ServingTable, hours: list[datetime]) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    assert table.time_column  # noqa: S101 - a table without one has no hours
+    times = rows[table.time_column]
+    hour = pc.floor_temporal(times, unit=table.grain)  # type: ignore[attr-defined]
+    return rows.filter(pc.is_in(hour, value_set=pa.array(hours, times.type)))
+
+
+def _claim(
+    connection: Connection, consumer: str, hours: list[datetime], source_version: int, run_id: str
+) -> list[datetime]:
+    """Hours whose version moves forward. Their records stay locked until the transaction ends.
+
+    A whole table may be replaced from the same version again: its model can change while the source
+    does not.
+    """
+    won = connection.execute(
+        "insert into de_stack.applied as a (consumer, event_hour, source_version, run_id) "
+        "select %s, h, %s, %s from unnest(%s::timestamptz[]) h order by h "
+        "on conflict (consumer, event_hour) do update set source_version = excluded.source_version, "
+        "run_id = excluded.run_id, applied_at = now() "
+        "where a.source_version < excluded.source_version "
+        "or (a.source_version = excluded.source_version and a.event_hour = %s) returning event_hour",
+        (consumer, source_version, run_id, hours, WHOLE),
+    ).fetchall()
+    return sorted(row[0] for row in won)
+
+
+def _replace(
+    connection: Connection, table: ServingTable, rows: pa.Table, hours: list[datetime] | None
+) -> None:
+    from psycopg import sql
+
+    target, names = _name(table), [name for name, _, _ in table.columns]
+    listed = sql.SQL(", ").join(map(sql.Identifier, names))
+    connection.execute(
+        sql.SQL("create temp table stage on commit drop as select {} from {} limit 0").format(
+            listed, target
+        )
+    )
+    copy = sql.SQL("copy stage ({}) from stdin").format(listed)
+    with connection.cursor().copy(copy) as stream:
+        for batch in rows.select(names).to_batches(max_chunksize=10_000):
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                stream.write_row(row)
+    if hours is None:
+        connection.execute(sql.SQL("delete from {}").format(target))
+    else:
+        assert table.time_column  # noqa: S101 - a table without one has no hours
+        # The plain bounds let the index work; the list then picks the hours between them.
+        connection.execute(
+            sql.SQL(
+                "delete from {} where {time} >= %s and {time} < %s::timestamptz + interval '1 {grain}' "
+                "and date_trunc('{grain}', {time}, 'UTC') = any(%s)"
+            ).format(
+                target,
+                time=sql.Identifier(table.time_column),
+                grain=sql.SQL(table.grain),  # type: ignore[arg-type]
+            ),
+            (hours[0], hours[-1], hours),
+        )
+    connection.execute(
+        sql.SQL("insert into {} ({listed}) select {listed} from stage").format(
+            target, listed=listed
+        )
+    )
+
+
+def _ensure(connection: Connection, table: ServingTable) -> None:
+    from psycopg import sql
+
+    connection.execute("select pg_advisory_xact_lock(hashtext('de_stack.publish.ddl'))")
+    connection.execute(_APPLIED.encode())
+    if connection.execute(
+        "select to_regclass(%s)", (f'"{table.schema}"."{table.name}"',)
+    ).fetchone() != (None,):
+        return
+    columns = [
+        sql.SQL("{} {}").format(sql.Identifier(word(name, "column")), sql.SQL(kind))  # type: ignore[arg-type]
+        for name, kind, _ in table.columns
+    ]
+    key = sql.SQL(", ").join(map(sql.Identifier, table.key))
+    connection.execute(
+        sql.SQL("create schema if not exists {}").format(sql.Identifier(table.schema))
+    )
+    connection.execute(
+        sql.SQL("create table {} ({}, primary key ({}))").format(
+            _name(table), sql.SQL(", ").join(columns), key
+        )
+    )
+    if table.time_column:
+        connection.execute(
+            sql.SQL("create index on {} ({})").format(
+                _name(table), sql.Identifier(table.time_column)
+            )
+        )
+    connection.execute(
+        sql.SQL("comment on table {} is {}").format(_name(table), sql.Literal(table.comment))
+    )
+    for name, _, comment in table.columns:
+        connection.execute(
+            sql.SQL("comment on column {}.{} is {}").format(
+                _name(table), sql.Identifier(name), sql.Literal(comment)
+            )
+        )
+
+
+def _name(table: ServingTable) -> Composed:
+    from psycopg import sql
+
+    return sql.SQL("{}.{}").format(sql.Identifier(table.schema), sql.Identifier(table.name))
