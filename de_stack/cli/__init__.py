@@ -1,0 +1,36 @@
+"""The `de-stack` command: what people type.
+
+Belongs here: arguments, output, exit codes. Does not belong here: doing the work. A module of this
+package that has `register(app)` adds its commands; heavy imports belong inside them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+
+
+def main() -> None:
+    """Entry point: a failure is one clear message and exit code 1, never a traceback."""
+    import typer
+
+    from de_stack.failures import Failure
+
+    app = typer.Typer(
+        name="de-stack",
+        help="Telemetry from generator to dashboard on real local services.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for module in sorted(found.name for found in pkgutil.iter_modules(__path__)):
+        register = getattr(importlib.import_module(f"{__name__}.{module}"), "register", None)
+        if register is not None:
+            register(app)
+    try:
+        app()
+    except Failure as failure:
+        sys.stderr.write(f"de-stack: {failure}\n")
+        sys.exit(1)

@@ -1,0 +1,110 @@
+"""Kafka: one broker in KRaft mode, plain text, on loopback.
+
+Belongs here: the broker's process and configuration. Does not belong here: topics (they come from the
+contracts), clients (`resources/kafka.py`).
+"""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import uuid
+from functools import lru_cache
+
+from de_stack.failures import PermanentFailure
+from de_stack.local import jars, java
+from de_stack.local.service import LOOPBACK, Service, Site, listens
+from de_stack.local.templates import render
+
+_JVM = "-Xms64m -Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xss512k -XX:-UsePerfData".split()
+
+
+@lru_cache(maxsize=1)
+def _class_path() -> str:
+    return ":".join(map(str, jars.class_path("kafka")))
+
+
+def _properties(site: Site) -> str:
+    return str(site.config("kafka") / "server.properties")
+
+
+def _java(site: Site, main: str) -> list[str]:
+    logging = site.config("kafka") / "log4j2.properties"
+    options = [*_JVM, f"-Dlog4j2.configurationFile={logging}"]
+    return [str(java.find().executable), *options, "-cp", _class_path(), main]
+
+
+def _command(site: Site) -> list[str]:
+    return [*_java(site, "kafka.Kafka"), _properties(site)]
+
+
+def _prepare(site: Site) -> None:
+    data, config = site.data("kafka"), site.config("kafka")
+    data.mkdir(parents=True, exist_ok=True)
+    config.mkdir(parents=True, exist_ok=True)
+    ports = {"port": site.ports["kafka"], "controller_port": site.ports["kafka_controller"]}
+    (config / "server.properties").write_text(render("kafka.properties", data=data, **ports))
+    (config / "log4j2.properties").write_text(render("kafka-log4j2.properties"))
+    if (data / "log" / "meta.properties").exists():
+        return
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # An id that starts with a dash would be read as an option.
+    cluster = "A" + cluster[1:] if cluster.startswith("-") else cluster
+    arguments = ["format", "--ignore-formatted", "-t", cluster, "-c", _properties(site)]
+    done = subprocess.run(
+        [*_java(site, "kafka.tools.StorageTool"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if done.returncode:
+        raise PermanentFailure("format Kafka's storage", (done.stdout + done.stderr).strip()[-800:])
+
+
+def _probe(site: Site) -> str:
+    port = site.ports["kafka"]
+    if not listens(port):
+        return f"{LOOPBACK}:{port}"
+    from kafka import KafkaAdminClient
+    from kafka.errors import KafkaError
+
+    # The port opens before the broker has registered with its controller.
+    try:
+        admin = KafkaAdminClient(
+            bootstrap_servers=f"{LOOPBACK}:{port}", request_timeout_ms=3000, bootstrap_timeout_ms=3000
+        )
+    except KafkaError as error:
+        return f"the broker ({type(error).__name__})"
+    try:
+        brokers = admin.describe_cluster()["brokers"]
+    except KafkaError as error:
+        return f"the broker ({type(error).__name__})"
+    else:
+        return "" if brokers else "the broker to register"
+    finally:
+        admin.close()
+
+
+def _after_ready(site: Site) -> None:  # noqa: ARG001
+    from de_stack.settings import Settings
+
+    try:
+        from de_stack.resources.kafka import ensure_topics
+    except ModuleNotFoundError:
+        return
+
+    ensure_topics(Settings())
+
+
+SERVICE = Service(
+    name="kafka",
+    command=_command,
+    probe=_probe,
+    ports={"kafka": 19092, "kafka_controller": 19093},
+    addresses=lambda site: {"kafka_bootstrap": f"{LOOPBACK}:{site.ports['kafka']}"},
+    prepare=_prepare,
+    after_ready=_after_ready,
+    settle_seconds=3,
+    stop_seconds=20,
+)

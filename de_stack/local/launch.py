@@ -1,0 +1,40 @@
+"""Becomes a service: reads `<spec>.json`, sets environment, account and folder, and `exec`s.
+
+Belongs here: the last step before a service's own code, free of imports outside the standard library
+(it is run by path, without site-packages). Does not belong here: what the services are.
+
+The supervisor's configuration has no way to remove a variable or to quote every path; this has.
+"""
+
+import json
+import os
+import sys
+
+
+def main() -> None:
+    """Run the spec named in argv[1]; argv[2], its digest, is there for the supervisor to compare."""
+    with open(sys.argv[1], encoding="utf-8") as file:  # noqa: PTH123
+        spec = json.load(file)
+    dropped = set(spec["unset"])
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in dropped and not name.startswith("SUPERVISOR_")
+    }
+    env.update(spec["env"])
+    if spec["user"]:
+        import pwd
+
+        account = pwd.getpwnam(spec["user"])
+        env["HOME"] = spec["cwd"]
+        os.setgroups([])
+        os.setgid(account.pw_gid)
+        os.setuid(account.pw_uid)
+    os.chdir(spec["cwd"])
+    # A shell that a user typed `nohup` or `trap` in hands these on.
+    os.umask(0o077)
+    os.execvpe(spec["argv"][0], spec["argv"], env)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

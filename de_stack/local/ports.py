@@ -1,0 +1,70 @@
+"""Which port each service listens on: the preferred one, the one of last time, or the next free one.
+
+Belongs here: choosing ports on loopback. Does not belong here: which service wants which port.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+
+from de_stack.failures import PermanentFailure
+from de_stack.local.service import LOOPBACK, listens
+
+_SPAN = 500
+
+
+def is_free(port: int) -> bool:
+    """True when nobody listens at `port`, neither on loopback nor on all addresses."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # Sockets that linger in TIME_WAIT after a restart do not make the port a taken one.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return not listens(port, timeout_seconds=0.2)
+
+
+def choose(
+    wanted: Mapping[str, int],
+    sticky: Mapping[str, int],
+    in_use_by_us: frozenset[str] = frozenset(),
+    free: Callable[[int], bool] = is_free,
+) -> tuple[dict[str, int], list[str]]:
+    """Give every wanted name a port.
+
+    Args:
+        wanted: port name -> preferred port.
+        sticky: port name -> port of last time.
+        in_use_by_us: names whose sticky port is taken by our own running process: they stay.
+        free: tells whether a port can be had.
+
+    Returns:
+        Port of every wanted name, and a sentence for each that could not have the port it had or
+        prefers.
+
+    Raises:
+        PermanentFailure: no free port in the 500 from the preferred one on.
+    """
+    reserved = {port for name, port in sticky.items() if name in in_use_by_us or name not in wanted}
+    chosen: dict[str, int] = {}
+    moved: list[str] = []
+    for name, preferred in wanted.items():
+        first = sticky.get(name, preferred)
+        if name in in_use_by_us and name in sticky:
+            chosen[name] = first
+            continue
+        candidates = [first, *range(preferred, preferred + _SPAN)]
+        port = next((p for p in candidates if p not in reserved and p < 65536 and free(p)), None)
+        if port is None:
+            raise PermanentFailure(
+                f"find a port for {name}",
+                f"every port from {preferred} to {preferred + _SPAN - 1} is taken",
+                "stop what listens there (`ss -ltnp`)",
+            )
+        if port != first:
+            moved.append(f"{name}: port {first} is taken by another process, moved to {port}")
+        chosen[name] = port
+        reserved.add(port)
+    return chosen, moved

@@ -1,0 +1,211 @@
+"""The life of the local stack: up, down, restart.
+
+Belongs here: order, healing, waiting. Does not belong here: any one service, what is printed where
+(`cli/`), or how a process is kept (`supervisor.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from de_stack.failures import PermanentFailure
+from de_stack.local import ports, postgres, postgres_files, processes, state, supervisor
+from de_stack.local.registry import SERVICES, check, with_dependencies
+from de_stack.local.service import Service, Site
+from de_stack.local.starting import Starter
+from de_stack.settings import default_home
+
+Say = Callable[[str], None]
+
+
+def _quiet(line: str) -> None:
+    """Say nothing."""
+
+
+def embedded_home() -> Path:
+    """The home of the stack that we may start and stop.
+
+    Raises:
+        PermanentFailure: the profile says that the systems are somebody else's.
+    """
+    if (profile := os.environ.get("DE_STACK_PROFILE", "embedded")) != "embedded":
+        raise PermanentFailure(
+            "manage local services",
+            f"profile {profile}: the systems are somebody else's, nothing is started or stopped",
+            "unset DE_STACK_PROFILE",
+        )
+    return default_home()
+
+
+def site_of(home: Path) -> Site:
+    """The site with the ports of last time."""
+    known = {name: port for s in SERVICES.values() for name, port in s.ports.items()}
+    return Site(home, known | state.load(home)["ports"])
+
+
+def strays(home: Path) -> dict[int, str]:
+    """pid -> service of processes of the stack that supervisord does not keep."""
+    kept = {name for name, info in supervisor.processes(home).items() if info["pid"]}
+    found = processes.of_stack(home, postgres.data(site_of(home)))
+    if not supervisor.is_alive(home):
+        return found
+    return {p: name for p, name in found.items() if name not in kept | {"supervisord"}}
+
+
+def up(names: Iterable[str] = (), say: Say = _quiet) -> dict[str, float]:
+    """Start services and all that they depend on; what runs and is ready is left alone.
+
+    Args:
+        names: services; all for none.
+        say: receives one line per event.
+
+    Returns:
+        Seconds until ready, per service that had to be started.
+
+    Raises:
+        Failure: a service did not become ready. The others go on running.
+    """
+    home = embedded_home()
+    wanted = with_dependencies(names)
+    # A run with another home in its environment would read another state file.
+    os.environ["DE_STACK_HOME"] = str(home)
+    state.make_home(home)
+    with state.locked(home, say):
+        if left := strays(home):
+            say(f"ending {len(left)} left-over processes: {', '.join(sorted(set(left.values())))}")
+            processes.end(left)
+        supervisor.start(home)
+        site = _remember(home, wanted, say)
+        return _start_all(site, wanted, say)
+
+
+def _remember(home: Path, wanted: list[Service], say: Say) -> Site:
+    """Choose ports and write down, before anything starts, what shall run and where."""
+    kept = {n for n, i in supervisor.processes(home).items() if i["state"] in supervisor.ALIVE}
+    known = state.load(home)
+    ours = frozenset(p for name in kept & SERVICES.keys() for p in SERVICES[name].ports)
+    chosen, moved = ports.choose(
+        {name: port for service in wanted for name, port in service.ports.items()}, known["ports"], ours
+    )
+    for sentence in moved:
+        say(sentence)
+    known["ports"] |= chosen
+    known["settings"] |= state.sticky_from(os.environ)
+    known["settings"] |= {"lake_uri": str(home / "lake"), "warehouse_path": str(home / "warehouse.duckdb")}
+    site = Site(home, known["ports"])
+    for service in wanted:
+        known["settings"] |= service.addresses(site)
+        known["services"][service.name] = {"wanted": True, "log": str(site.log(service.name))}
+    state.save(home, known)
+    return site
+
+
+def _start_all(site: Site, wanted: list[Service], say: Say) -> dict[str, float]:
+    """Start each service as soon as those it depends on are ready."""
+    cancelled = threading.Event()
+    ready: dict[str, threading.Event] = {service.name: threading.Event() for service in wanted}
+    took: dict[str, float] = {}
+    starter = Starter(site, cancelled, say)
+
+    def bring_up(service: Service) -> None:
+        for needed in service.depends_on:
+            while not ready[needed].wait(0.1):
+                if cancelled.is_set():
+                    return
+        try:
+            if (seconds := starter.bring_up(service)) is not None:
+                took[service.name] = seconds
+            ready[service.name].set()
+        except BaseException:
+            cancelled.set()
+            raise
+
+    with ThreadPoolExecutor(max_workers=len(wanted)) as pool:
+        futures = [pool.submit(bring_up, service) for service in wanted]
+        try:
+            while not all(future.done() for future in futures):
+                time.sleep(0.05)
+        except KeyboardInterrupt:
+            cancelled.set()
+            say("interrupted: stopping what was being started")
+            for name in starter.unfinished():
+                supervisor.stop(site.home, name)
+            raise
+    for future in futures:
+        future.result()
+    return took
+
+
+def stop(names: Iterable[str], say: Say = _quiet) -> None:
+    """Stop services and every process that they left."""
+    home = embedded_home()
+    names = check(names)
+    with state.locked(home, say):
+        for name in names:
+            say(f"stopping {name}")
+            supervisor.stop(home, name)
+        found = processes.of_stack(home, postgres.data(site_of(home)))
+        processes.end(pid for pid, name in found.items() if name in names)
+
+
+def restart(names: Iterable[str], say: Say = _quiet) -> dict[str, float]:
+    """Stop services and start them again, with the environment of this call."""
+    names = check(names)
+    stop(names, say)
+    return up(names, say)
+
+
+def down(say: Say = _quiet, *, purge: bool = False) -> None:
+    """Stop everything and make sure that nothing is left.
+
+    Args:
+        say: receives one line per event.
+        purge: remove all data, too.
+    """
+    home = embedded_home()
+    if not home.exists():
+        say(f"nothing at {home}")
+        return
+    with state.locked(home, say):
+        _stop_all(home, say)
+        if (home / "state.json").exists():
+            known = state.load(home)
+            for entry in known["services"].values():
+                entry["wanted"] = False
+            state.save(home, known)
+        if purge:
+            say(f"removing {home}")
+            shutil.rmtree(postgres_files.outside(home), ignore_errors=True)
+            shutil.rmtree(home)
+
+
+def _stop_all(home: Path, say: Say) -> None:
+    running = supervisor.processes(home)
+    order = [name for name in reversed(with_dependencies_names()) if name in running]
+    for name in order:
+        if running[name]["state"] in supervisor.ALIVE:
+            say(f"stopping {name}")
+            supervisor.stop(home, name)
+    found = processes.of_stack(home, postgres.data(site_of(home)))
+    first = {pid: name for pid, name in found.items() if name != "supervisord"}
+    if first:
+        processes.end(first)
+    processes.end(pid for pid in found if pid not in first)
+    supervisor.remove_socket(home)
+
+
+def with_dependencies_names() -> list[str]:
+    """Names of all services, dependencies first."""
+    return [service.name for service in with_dependencies(())]
+
+
+def remembered(home: Path) -> dict[str, Any]:
+    """What the state says about each service that was ever started."""
+    return state.load(home)["services"]

@@ -1,0 +1,132 @@
+"""Brings one service up: prepares it, hands it to supervisord, waits until it answers.
+
+Belongs here: what one service goes through. Does not belong here: order between services (`stack.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from de_stack.failures import PermanentFailure, TransientFailure
+from de_stack.local import state, supervisor
+from de_stack.local.service import Service, Site
+from de_stack.settings import ADDRESSES, STICKY
+
+# They may reach a service by inheritance, but are not written into a file of ours.
+_SECRET = frozenset({"DE_STACK_KAFKA_SASL_PASSWORD", "DE_STACK_LAKE_STORAGE_OPTIONS"})
+_POLL_SECONDS = 0.05
+_SAY_EVERY_SECONDS = 5.0
+
+
+def tail(path: Path, lines: int = 20) -> str:
+    """The last lines of a log; empty when there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 64_000))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+class Starter:
+    """Starts services of one site; safe to use from several threads, one service each."""
+
+    def __init__(self, site: Site, cancelled: threading.Event, say: Callable[[str], None]) -> None:
+        self._site, self._cancelled, self._say = site, cancelled, say
+        self._known = state.load(site.home)["settings"]
+        self._begun: set[str] = set()
+
+    def unfinished(self) -> list[str]:
+        """Services that were started here and are not ready yet."""
+        return sorted(self._begun)
+
+    def bring_up(self, service: Service) -> float | None:
+        """Make a service run and wait until it is ready.
+
+        Returns:
+            Seconds it took; None when it ran already.
+
+        Raises:
+            Failure: it ended, or was not ready in time.
+        """
+        site, name = self._site, service.name
+        began = time.monotonic()
+        service.workdir(site).mkdir(parents=True, exist_ok=True)
+        spec, digest = self._spec(service)
+        info = supervisor.processes(site.home).get(name, {})
+        if info.get("state") in supervisor.ALIVE:
+            if digest == supervisor.configured_digest(site, name) and not service.probe(site):
+                service.after_ready(site)
+                return None
+            self._say(f"{name}: restarting (its settings changed, or it does not answer)")
+            supervisor.stop(site.home, name)
+        if self._cancelled.is_set():
+            return None
+        self._begun.add(name)
+        service.prepare(site)
+        supervisor.configure(site, service, spec, digest)
+        supervisor.begin(site.home, name)
+        self._wait(service)
+        service.after_ready(site)
+        self._begun.discard(name)
+        seconds = time.monotonic() - began
+        where = ", ".join(str(site.ports[port]) for port in service.ports)
+        self._say(f"{name}: ready in {seconds:.1f} s" + (f" (port {where})" if where else ""))
+        return seconds
+
+    def _spec(self, service: Service) -> tuple[dict[str, Any], str]:
+        """What the process is started with, and the digest of what a change of it would matter."""
+        site = self._site
+        own = service.environment(site) | supervisor.environment(site.home, service.name)
+        remembered = {f"DE_STACK_{k.upper()}": str(v) for k, v in self._known.items() if k in STICKY}
+        given = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith("DE_STACK_") and name not in _SECRET and name not in supervisor.UNSET
+        }
+        user = service.user()
+        spec = {
+            "argv": service.command(site),
+            "env": (given | remembered if service.follows_settings else {}) | own,
+            "unset": supervisor.UNSET,
+            "user": user,
+            "cwd": str(service.workdir(site)),
+        }
+        compared: dict[str, Any] = {"env": own, "ports": {p: site.ports[p] for p in service.ports}}
+        if service.follows_settings:
+            compared["settings"] = {k: str(v) for k, v in self._known.items() if k in ADDRESSES | STICKY}
+        return spec, supervisor.digest_of(spec, compared)
+
+    def _wait(self, service: Service) -> None:
+        """Wait until the probe passes; notice when the process ends instead."""
+        site, name = self._site, service.name
+        began = said = time.monotonic()
+        first_pid = 0
+        while True:
+            info = supervisor.processes(site.home).get(name, {})
+            pid = info.get("pid", 0)
+            first_pid = first_pid or pid
+            died = info.get("state") in supervisor.DEAD or (pid and pid != first_pid)
+            missing = service.probe(site) if not died else ""
+            if not died and not missing and pid:
+                return
+            late = time.monotonic() - began > service.start_seconds
+            if died or late:
+                supervisor.stop(site.home, name)
+                kind = PermanentFailure if died else TransientFailure
+                got = "it ended" if died else f"still no {missing} after {service.start_seconds:.0f} s"
+                log = site.log(name)
+                text = f"{got}. Last lines of {log}:\n{tail(log)}\n"
+                raise kind(f"start {name}", text, f"`de-stack doctor`, then `de-stack up {name}`")
+            if self._cancelled.is_set():
+                return
+            if time.monotonic() - said > _SAY_EVERY_SECONDS:
+                said = time.monotonic()
+                self._say(f"{name}: waiting for {missing}, {said - began:.0f} s so far")
+            time.sleep(_POLL_SECONDS)

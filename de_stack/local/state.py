@@ -1,0 +1,82 @@
+"""What the stack remembers between commands: `<home>/state.json`.
+
+Belongs here: its shape, its atomic writing, the lock that keeps two commands apart. Does not belong
+here: reading it as settings (`settings.py`), and never a password: the file names password files.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from de_stack.failures import PermanentFailure
+from de_stack.settings import STICKY, read_state
+
+# They would break class paths, comma lists and the supervisor's configuration.
+_BAD = set(":;,#%'\"\\\n\t")
+
+
+def make_home(home: Path) -> None:
+    """Create the home folder and its private parts.
+
+    Raises:
+        PermanentFailure: the path cannot be used.
+    """
+    if bad := sorted(_BAD & set(str(home))):
+        raise PermanentFailure(
+            f"use {home} as home",
+            f"the path holds {' '.join(map(repr, bad))}",
+            "set DE_STACK_HOME to a folder without it",
+        )
+    home.mkdir(parents=True, exist_ok=True)
+    # As root, Postgres runs as another account and must pass through; the parts below stay private.
+    home.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    (home / "data").mkdir(exist_ok=True)
+    (home / "data").chmod(0o711 if os.geteuid() == 0 else 0o700)
+    for part in ("secrets", "config", "logs", "supervisor"):
+        (home / part).mkdir(exist_ok=True)
+        (home / part).chmod(0o700)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file of mode 0600 in one step: a reader sees the old or the new text, never a half."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def load(home: Path) -> dict[str, Any]:
+    """The state with every section present."""
+    return {"settings": {}, "services": {}, "ports": {}} | read_state(home)
+
+
+def save(home: Path, state: Mapping[str, Any]) -> None:
+    """Write the state."""
+    write_private(home / "state.json", json.dumps(state, indent=2, sort_keys=True) + "\n")
+
+
+def sticky_from(environ: Mapping[str, str]) -> dict[str, str]:
+    """Remembered settings that are given in this environment."""
+    names = {name: f"DE_STACK_{name.upper()}" for name in STICKY}
+    return {name: environ[variable] for name, variable in names.items() if variable in environ}
+
+
+@contextmanager
+def locked(home: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Keep a second `up` or `down` of the same home waiting. The lock dies with its holder."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another de-stack command on this home to finish")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

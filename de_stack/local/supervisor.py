@@ -1,0 +1,213 @@
+"""Talks to supervisord, which keeps the processes: starts it, tells it what to keep, asks how it is.
+
+Belongs here: its configuration, its socket, its remote calls. Does not belong here: the order of
+starting, readiness (`stack.py`), or what the services are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import shlex
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import xmlrpc.client
+from pathlib import Path
+from typing import Any
+
+from de_stack.failures import PermanentFailure, TransientFailure
+from de_stack.local.service import Service, Site
+from de_stack.local.state import write_private
+from de_stack.local.templates import render
+from de_stack.settings import ADDRESSES
+
+MARKER = "DE_STACK_SERVICE"
+# Longest socket path that every system takes is 103 bytes.
+_LONGEST_SOCKET = 100
+# Addresses come from the state only: an old export must not lead a service astray.
+UNSET = sorted({f"DE_STACK_{name.upper()}" for name in ADDRESSES} | {"DE_STACK_PROFILE"})
+_changing = threading.Lock()
+
+RUNNING, ALIVE, DEAD = 20, frozenset({10, 20, 30, 40}), frozenset({100, 200})
+
+
+def socket_path(home: Path) -> Path:
+    """Supervisor's socket: in the home, or, when that path is too long, in a private folder of /tmp.
+
+    Raises:
+        PermanentFailure: somebody else owns that folder.
+    """
+    path = home / "supervisor" / "supervisord.sock"
+    if len(os.fsencode(path)) <= _LONGEST_SOCKET:
+        return path
+    digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
+    folder = Path(tempfile.gettempdir()) / f"de_stack-{os.getuid()}-{digest}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermanentFailure(
+            f"use {folder} for the socket", "it is not ours alone", "set DE_STACK_HOME to a shorter path"
+        )
+    return folder / "supervisord.sock"
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout_seconds: float) -> None:
+        super().__init__("localhost", timeout=timeout_seconds)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class _Transport(xmlrpc.client.Transport):
+    def __init__(self, path: Path, timeout_seconds: float) -> None:
+        super().__init__()
+        self._path, self._timeout_seconds = path, timeout_seconds
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ARG002
+        return _Connection(self._path, self._timeout_seconds)
+
+
+def rpc(home: Path, timeout_seconds: float = 60) -> Any:
+    """Supervisor's remote calls, each with a deadline."""
+    transport = _Transport(socket_path(home), timeout_seconds)
+    return xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport).supervisor
+
+
+def is_alive(home: Path) -> bool:
+    """True when supervisord of this home answers."""
+    try:
+        return rpc(home, timeout_seconds=5).getState()["statename"] == "RUNNING"
+    except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+        return False
+
+
+def processes(home: Path) -> dict[str, dict[str, Any]]:
+    """What supervisord says about each of its processes; empty when it does not run."""
+    try:
+        return {info["name"]: info for info in rpc(home, 5).getAllProcessInfo()}
+    except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+        return {}
+
+
+def environment(home: Path, name: str) -> dict[str, str]:
+    """What every process of the stack gets: where it belongs to."""
+    return {"DE_STACK_HOME": str(home), MARKER: f"{home}:{name}"}
+
+
+def start(home: Path) -> None:
+    """Start supervisord unless it runs.
+
+    Raises:
+        TransientFailure: it does not answer.
+    """
+    if is_alive(home):
+        return
+    user = "user=root\n" if os.geteuid() == 0 else ""
+    conf = home / "supervisor" / "supervisord.conf"
+    for part in ("programs", "specs"):
+        (home / "supervisor" / part).mkdir(exist_ok=True)
+    write_private(conf, render("supervisord.conf", home=home, socket=socket_path(home), user=user))
+    socket_path(home).unlink(missing_ok=True)
+    env = {name: value for name, value in os.environ.items() if name not in UNSET}
+    done = subprocess.run(
+        [sys.executable, "-m", "supervisor.supervisord", "-c", conf],
+        env=env | environment(home, "supervisord"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=home,
+    )
+    deadline = time.monotonic() + 20
+    while not is_alive(home):
+        if done.returncode or time.monotonic() > deadline:
+            got = (done.stdout + done.stderr).strip()[-600:] or "no answer within 20 s"
+            log = home / "logs" / "supervisord.log"
+            raise TransientFailure("start supervisord", got, f"read {log}, then `de-stack up`")
+        time.sleep(0.05)
+
+
+def digest_of(spec: dict[str, Any], compared: dict[str, Any]) -> str:
+    """Names what a process was started with: a difference means that it must be restarted."""
+    seen = {"argv": spec["argv"], "user": spec["user"], "cwd": spec["cwd"], **compared}
+    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def program(site: Site, service: Service, digest: str) -> str:
+    """Configuration of one program."""
+    launcher = Path(__file__).with_name("launch.py")
+    spec = site.home / "supervisor" / "specs" / f"{service.name}.json"
+    argv = [sys.executable, "-I", "-S", str(launcher), str(spec), digest]
+    return render(
+        "program.conf",
+        name=service.name,
+        command=shlex.join(argv).replace("%", "%%"),
+        home=site.home,
+        settle_seconds=service.settle_seconds,
+        stop_signal=service.stop_signal,
+        stop_seconds=service.stop_seconds,
+        log=site.log(service.name),
+    )
+
+
+def configured_digest(site: Site, name: str) -> str | None:
+    """Digest that the program was last configured with."""
+    conf = site.home / "supervisor" / "programs" / f"{name}.conf"
+    if not conf.exists():
+        return None
+    lines = conf.read_text().splitlines()
+    return next((line.rpartition(" ")[2] for line in lines if line.startswith("command=")), None)
+
+
+def configure(site: Site, service: Service, spec: dict[str, Any], digest: str) -> None:
+    """Write a service's program and spec and make supervisord know it (it is not started)."""
+    folder = site.home / "supervisor"
+    # supervisord reads all files at each reload: one change at a time.
+    with _changing:
+        write_private(folder / "specs" / f"{service.name}.json", json.dumps(spec))
+        write_private(folder / "programs" / f"{service.name}.conf", program(site, service, digest))
+        server = rpc(site.home)
+        added, changed, removed = server.reloadConfig()[0]
+        for name in [*changed, *removed]:
+            stop(site.home, name)
+            server.removeProcessGroup(name)
+        for name in [*added, *changed]:
+            server.addProcessGroup(name)
+
+
+def begin(home: Path, name: str) -> None:
+    """Start a configured process, without waiting for it; one that runs already is left alone."""
+    try:
+        rpc(home).startProcess(name, False)
+    except xmlrpc.client.Fault as fault:
+        if "ALREADY_STARTED" not in fault.faultString:
+            raise
+
+
+def stop(home: Path, name: str) -> None:
+    """Stop a process and wait until supervisord has seen it end (it kills after the grace time)."""
+    try:
+        rpc(home, timeout_seconds=120).stopProcess(name, True)
+    except xmlrpc.client.Fault as fault:
+        if not any(word in fault.faultString for word in ("NOT_RUNNING", "BAD_NAME")):
+            raise
+
+
+def remove_socket(home: Path) -> None:
+    """Remove the socket of a supervisord that is gone, and its folder if it lies outside the home."""
+    path = socket_path(home)
+    path.unlink(missing_ok=True)
+    if not path.is_relative_to(home):
+        path.parent.rmdir()
