@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from de_stack import partitions
 from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.flow import commits
 from de_stack.flow.ledger import Ledger
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from de_stack.settings import Settings
 
     Transform = Callable[[DataFrame], DataFrame]
+    Select = Callable[[Ledger, int], str]
 
 
 @dataclass(frozen=True)
@@ -39,21 +39,9 @@ class Derived:
     rows: int
 
 
-def good_rows(frame: DataFrame, ingest: tuple[datetime, datetime], date_column: str) -> DataFrame:
-    """Bronze rows that the contract accepts, from the ingest hours that can hold them."""
-    return frame.where(periods("ingest_hour", date_column, *ingest)).where("error IS NULL")
-
-
-def newest_per_event(frame: DataFrame) -> DataFrame:
-    """One row per event id: newest by event time, broker time, partition, offset."""
-    from pyspark.sql import Window
-    from pyspark.sql import functions as f
-
-    order = [f.desc(c) for c in ("event_time", "broker_time", "partition", "offset")]
-    ranked = frame.withColumn(
-        "_rank", f.row_number().over(Window.partitionBy("event_hour", "event_id").orderBy(*order))
-    )
-    return ranked.where("_rank = 1").drop("_rank")
+def same_periods(source: Table, first: datetime, last: datetime) -> Select:
+    """Rows of the same event hours: for sources that have them as a column and a folder."""
+    return lambda _ledger, _version: periods("event_hour", source.partitioned_by, first, last)
 
 
 def derive(
@@ -65,8 +53,20 @@ def derive(
     transform: Transform,
     spark: Callable[[], SparkSession],
     run_id: str,
+    select: Select | None = None,
 ) -> Derived:
     """Replace the target's event hours first..last (both included) by what the source says now.
+
+    Args:
+        settings: where everything is.
+        source: read at its newest version, which the commit records.
+        target: made if it is not there.
+        first: first event hour to replace.
+        last: last event hour to replace.
+        transform: pure: source rows -> the target's columns.
+        spark: gives the session.
+        run_id: goes into the commit.
+        select: SQL condition for the source rows, from ledger and version; the same hours without it.
 
     Raises:
         PermanentFailure: no source yet, or a log disagrees with the ledger.
@@ -93,13 +93,7 @@ def derive(
         session = spark()
         create(session, target)
         frame = session.read.format("delta").option("versionAsOf", source_version).load(source.uri)
-        # Bronze may hold an event hour in any later ingest hour; the ledger knows which.
-        if source.partitioned_by == "ingest_date":
-            ingest = ledger.ingest_hours(source.table_id, first, last, source_version)
-            rows = good_rows(frame, ingest, "ingest_date") if ingest else frame.where("false")
-            rows = rows.where(periods("event_hour", "DATE(event_hour)", first, last))
-        else:
-            rows = frame.where(periods("event_hour", source.partitioned_by, first, last))
+        rows = frame.where((select or same_periods(source, first, last))(ledger, source_version))
         (
             transform(rows)
             .write.format("delta")
@@ -133,8 +127,3 @@ def count(lake: Lake, table: Table, first: datetime, last: datetime, version: in
         version,
     )
     return result.to_pylist()[0]["n"]
-
-
-def hours(first: datetime, last: datetime, grain: str) -> list[datetime]:
-    """The hours that a call of `derive` replaces."""
-    return partitions.expand(first, last, grain)

@@ -139,6 +139,19 @@ class Ledger:
             )
         ]
 
+    def newest(self, table_id: str) -> int | None:
+        """Newest version of a table that changed rows; None before the first."""
+        row = self._one("select max(version) from ledger.touched where table_id = %s", (table_id,))
+        return row[0] if row else None
+
+    def applied(self, consumer: str, hour: datetime) -> int | None:
+        """Source version that a consumer has used of one event hour."""
+        row = self._one(
+            "select source_version from ledger.applied where consumer = %s and event_hour = %s",
+            (consumer, hour),
+        )
+        return row[0] if row else None
+
     def ingest_hours(
         self, table_id: str, first: datetime, last: datetime, version: int
     ) -> tuple[datetime, datetime] | None:

@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from de_stack.failures import PermanentFailure
+from de_stack.flow.commits import reconcile
+from de_stack.flow.ledger import Ledger
+from de_stack.flow.tables import Table
 from de_stack.naming import word
+from de_stack.partitions import expand
+from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
 
 if TYPE_CHECKING:
@@ -54,11 +60,16 @@ class ServingTable:
 
 @dataclass(frozen=True)
 class Published:
-    """Rows written, and hours that were left alone because Postgres holds the same or a newer version."""
+    """Rows written, hours replaced, hours left alone because Postgres holds as new a version.
+
+    `total` is the target's row count afterwards.
+    """
 
     rows: int
     hours: int
     skipped: int
+    source_version: int = -1
+    total: int = 0
 
 
 def publish(
@@ -94,10 +105,47 @@ def publish(
             rows = _of_hours(rows, table, won)
         if won:
             _replace(connection, table, rows, None if hours is None else won)
-    from de_stack.flow.ledger import Ledger
-
+        total = _total(connection, table)
     Ledger(settings).apply(consumer, scope, source_version, run_id)
-    return Published(rows.num_rows if won else 0, len(won), len(scope) - len(won))
+    written = rows.num_rows if won else 0
+    return Published(written, len(won), len(scope) - len(won), source_version, total)
+
+
+def publish_hours(
+    settings: Settings,
+    source: Table,
+    table: ServingTable,
+    consumer: str,
+    first: datetime,
+    last: datetime,
+    run_id: str,
+) -> Published:
+    """Publish the event hours first..last of a Delta table as its newest version has them.
+
+    Raises:
+        PermanentFailure: no such table yet, or its log disagrees with the ledger.
+        TransientFailure: Postgres was away; nothing was changed.
+    """
+    lake = Lake(settings)
+    version = reconcile(lake, Ledger(settings), source)
+    if version < 0:
+        raise PermanentFailure(f"publish {table.name}", f"{source.table_id} has no table yet")
+    names = ", ".join(f'"{name}"' for name, _, _ in table.columns)
+    where = f"event_hour >= {_sql_time(first)} and event_hour <= {_sql_time(last)}"
+    rows = lake.query(source.uri, f"select {names} from t where {where}", version)
+    hours = expand(first, last, source.grain)
+    return publish(settings, table, rows, consumer, version, run_id, hours)
+
+
+def _sql_time(moment: datetime) -> str:
+    return f"to_timestamp('{moment:%Y-%m-%dT%H:%M:%SZ}')"
+
+
+def _total(connection: Connection, table: ServingTable) -> int:
+    from psycopg import sql
+
+    row = connection.execute(sql.SQL("select count(*) from {}").format(_name(table))).fetchone()
+    return row[0] if row else 0
 
 
 def _of_hours(rows: pa.Table, table: ServingTable, hours: list[datetime]) -> pa.Table:

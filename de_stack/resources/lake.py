@@ -87,6 +87,15 @@ class Lake:
             )
         return commits
 
+    def row_count(self, uri: str) -> int | None:
+        """Rows of the newest version, from the log's statistics; None if no table is there."""
+        import pyarrow as pa
+
+        table = self.open(uri)
+        if table is None:
+            return None
+        return sum(pa.table(table.get_add_actions(flatten=True))["num_records"].to_pylist())
+
     def query(self, uri: str, sql: str, version: int | None = None) -> pa.Table:
         """Result of a read-only SQL statement in which the table is called `t`.
 

@@ -1,0 +1,29 @@
+"""The only wiring: load what data there is, bind each outside system once.
+
+Belongs here: the code location. Does not belong here: assets, settings, clients. Loading it opens nothing.
+"""
+
+from pathlib import Path
+
+import dagster as dg
+from dagster_pyspark import LazyPySparkResource
+
+from de_stack.resources.spark import session_config
+from de_stack.settings import Settings
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """All domains, with the systems that the settings name."""
+    settings = Settings()
+    return dg.Definitions.merge(
+        dg.load_from_defs_folder(path_within_project=Path(__file__).parent),
+        dg.Definitions(
+            resources={
+                "settings": settings,
+                "spark": LazyPySparkResource(spark_config=session_config(settings)),
+            },
+            # One machine: a process per step would cost 3-5 s each.
+            executor=dg.in_process_executor,
+        ),
+    )

@@ -1,0 +1,1 @@
+"""The pure part of telemetry: schemas and rules. No Dagster, no clients, no clock, no environment."""

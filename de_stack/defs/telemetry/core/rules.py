@@ -1,0 +1,50 @@
+"""How measures become statistics.
+
+Belongs here: pure functions from data frame to data frame. Does not belong here: reading, writing, Dagster.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+WINDOW = "5 minutes"
+
+
+def five_minute_stats(measures: DataFrame) -> DataFrame:
+    """Per source, metric and tumbling window of five minutes: count, extremes, moments, percentiles.
+
+    Percentiles interpolate linearly between the closest ranks (Hyndman & Fan 1996, type 7), the standard
+    deviation is that of a sample. Windows divide the hour, so a window never crosses one.
+    """
+    from pyspark.sql import functions as f
+
+    return (
+        measures.groupBy("source_id", "metric", f.window("measured_at", WINDOW).alias("w"))
+        .agg(
+            f.count("value").alias("count"),
+            f.min("value").alias("min"),
+            f.max("value").alias("max"),
+            f.avg("value").alias("mean"),
+            f.stddev_samp("value").alias("stddev"),
+            f.percentile("value", f.array(f.lit(0.5), f.lit(0.9), f.lit(0.99))).alias("p"),
+        )
+        .select(
+            "source_id",
+            "metric",
+            f.col("w.start").alias("window_start"),
+            f.col("w.end").alias("window_end"),
+            "count",
+            "min",
+            "max",
+            "mean",
+            "stddev",
+            f.col("p")[0].alias("p50"),
+            f.col("p")[1].alias("p90"),
+            f.col("p")[2].alias("p99"),
+            f.date_trunc("hour", "w.start").alias("event_hour"),
+            f.to_date("w.start").alias("event_date"),
+        )
+    )

@@ -1,0 +1,31 @@
+"""Columns of telemetry's own tables.
+
+Belongs here: names, types, meaning. Does not belong here: the measure itself (the contract has it).
+"""
+
+# (name, Spark type, Postgres type, description)
+STATS = (
+    ("source_id", "string", "text", "What measured"),
+    ("metric", "string", "text", "What was measured"),
+    ("window_start", "timestamp", "timestamptz", "Start of the five minutes, included"),
+    ("window_end", "timestamp", "timestamptz", "End of the five minutes, excluded"),
+    ("count", "bigint", "bigint", "Measures in the window"),
+    ("min", "double", "double precision", "Smallest value, in the metric's unit"),
+    ("max", "double", "double precision", "Largest value, in the metric's unit"),
+    ("mean", "double", "double precision", "Arithmetic mean, in the metric's unit"),
+    (
+        "stddev",
+        "double",
+        "double precision",
+        "Sample standard deviation (n - 1); null for one measure",
+    ),
+    ("p50", "double", "double precision", "Median, linear interpolation between closest ranks"),
+    ("p90", "double", "double precision", "90th percentile, same method"),
+    ("p99", "double", "double precision", "99th percentile, same method"),
+)
+STATS_KEY = ("source_id", "metric", "window_start")
+# How the lake lays the statistics out; Postgres does not get these columns.
+STATS_LAYOUT = (
+    ("event_hour", "timestamp", "Hour that the window starts in"),
+    ("event_date", "date", "Date of that hour; the table's folders"),
+)

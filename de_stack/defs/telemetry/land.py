@@ -1,0 +1,59 @@
+"""topic_measures -> bronze_measures: as it came, each offset once.
+
+Belongs here: the asset. Does not belong here: how slices work (`flow.land`).
+"""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster_pyspark import LazyPySparkResource
+
+from de_stack import naming, partitions
+from de_stack.contracts import load_stream
+from de_stack.flow.decoding import bronze_columns
+from de_stack.flow.land import bronze, land
+from de_stack.orchestration.assets import common, report_other_partitions, row_count
+from de_stack.settings import Settings
+
+MEASURES = load_stream("telemetry.measures")
+
+
+@dg.asset(
+    **common(
+        MEASURES,
+        "bronze",
+        {"spark", "delta"},
+        bronze_columns(MEASURES),
+        "lake.telemetry.bronze_measures",
+    ),
+    deps=[naming.asset_key("telemetry", "topic", "measures")],
+    partitions_def=partitions.ingest_partitions(MEASURES),
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    pool="spark",
+)
+def bronze_measures(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    spark: LazyPySparkResource,
+) -> dg.MaterializeResult:
+    """Every message of the topic, raw and decoded, with its offset and the reason if it is bad.
+
+    A run lands everything up to the topic's end, whatever hour it was asked for, and reports every
+    ingest hour that it filled. What has landed is not landed again.
+    """
+    landing = land(settings, MEASURES, lambda: spark.spark_session, context.run_id)
+    if landing.hours:
+        now = partitions.floor(datetime.now(UTC), MEASURES.grain)
+        reached = partitions.expand(
+            min(landing.hours), max(now, max(landing.hours)), MEASURES.grain
+        )
+        keys = [partitions.key(hour, MEASURES.grain) for hour in reached]
+        report_other_partitions(context, keys, {"landed_by": context.run_id})
+    return dg.MaterializeResult(
+        metadata={
+            "slices": landing.slices,
+            "rows_landed": landing.rows,
+            "dead_letters": landing.dead,
+            **row_count(settings, bronze(settings, MEASURES)),
+        }
+    )

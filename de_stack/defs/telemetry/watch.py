@@ -1,0 +1,33 @@
+"""What makes telemetry run by itself: new offsets, pending hours, a stale report.
+
+Belongs here: sensors. Does not belong here: how they decide (`orchestration.ticks`).
+"""
+
+import dagster as dg
+
+from de_stack import naming
+from de_stack.contracts import load_stream
+from de_stack.orchestration.ticks import chain, derive_sensor, land_sensor, mart_sensor
+
+MEASURES = load_stream("telemetry.measures")
+
+land_measures = land_sensor(MEASURES)
+derive_measures = derive_sensor(
+    MEASURES,
+    chain(
+        "telemetry",
+        "bronze_measures",
+        "silver_measures",
+        "stats_measures",
+        "published_stats_measures",
+    ),
+)
+mart_daily_metrics = mart_sensor(
+    "telemetry__daily_metrics",
+    [
+        dg.AssetKey(naming.asset_key("telemetry", "mart", "daily_metrics")),
+        dg.AssetKey(naming.asset_key("telemetry", "published", "mart_daily_metrics")),
+    ],
+    consumer=lambda names: names.table_id("telemetry", "published", "mart_daily_metrics"),
+    source=lambda names: names.table_id("telemetry", "silver", "measures"),
+)

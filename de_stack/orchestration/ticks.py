@@ -1,0 +1,165 @@
+"""Sensors: what waits, and the one run that does it.
+
+Belongs here: sensor factories for landing, deriving and marts. Does not belong here: consuming, moving
+data; a sensor reads end offsets and the ledger, nothing else.
+
+At most one run per stream and step is in flight, found by tag. Run keys would be remembered for ever
+and refuse an hour that becomes pending again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import dagster as dg
+
+from de_stack import naming, partitions
+from de_stack.contracts import Stream
+from de_stack.flow.land import waiting
+from de_stack.flow.ledger import Ledger
+from de_stack.flow.publish import WHOLE
+from de_stack.settings import Settings
+
+STREAM_TAG, STEP_TAG = "de_stack/stream", "de_stack/step"
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+# One run takes at most this many periods of a backlog: a month of hours.
+_MAX_PERIODS = 31 * 24
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One link of silver -> gold -> publish: the asset and the one it reads, as `layer_entity`."""
+
+    domain: str
+    asset: str
+    reads: str
+
+    @property
+    def key(self) -> dg.AssetKey:
+        """Asset key of this stage."""
+        return dg.AssetKey(naming.asset_key(self.domain, *self.asset.split("_", 1)))
+
+    def pending(self, settings: Settings) -> list[datetime]:
+        """Event periods that this stage has not used as they are now."""
+        names = settings.names
+        consumer = names.table_id(self.domain, *self.asset.split("_", 1))
+        return Ledger(settings).pending(
+            consumer, names.table_id(self.domain, *self.reads.split("_", 1))
+        )
+
+
+def chain(domain: str, *assets: str) -> tuple[Stage, ...]:
+    """Stages of a domain from its assets in order: each reads the one before."""
+    return tuple(Stage(domain, asset, reads) for reads, asset in pairwise(assets))
+
+
+def in_flight(context: dg.SensorEvaluationContext, stream: str, step: str) -> str | None:
+    """Id of the unfinished run of a stream's step, if there is one."""
+    filters = dg.RunsFilter(statuses=_UNFINISHED, tags={STREAM_TAG: stream, STEP_TAG: step})
+    records = context.instance.get_run_records(filters, limit=1)
+    return records[0].dagster_run.run_id if records else None
+
+
+def land_sensor(stream: Stream) -> dg.SensorDefinition:
+    """Asks for a landing when the topic's end lies past what has landed."""
+    key = dg.AssetKey(naming.asset_key(stream.domain, "bronze", stream.entity))
+
+    @dg.sensor(
+        name=f"{stream.domain}__{stream.entity}__land",
+        target=dg.AssetSelection.assets(key),
+        minimum_interval_seconds=Settings().sensor_interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Lands {stream.name} when Kafka has offsets that bronze does not.",
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
+    ) -> dg.SensorResult | dg.SkipReason:
+        if run := in_flight(context, stream.name, "land"):
+            return dg.SkipReason(f"run {run} is landing")
+        count = waiting(settings, stream)
+        if not count:
+            return dg.SkipReason("nothing new in Kafka")
+        now = partitions.floor(datetime.now(UTC), stream.grain)
+        request = dg.RunRequest(
+            asset_selection=[key],
+            partition_key=partitions.key(now, stream.grain),
+            tags={STREAM_TAG: stream.name, STEP_TAG: "land", "de_stack/waiting": str(count)},
+        )
+        return dg.SensorResult([request])
+
+    return sensor
+
+
+def derive_sensor(stream: Stream, stages: Sequence[Stage]) -> dg.SensorDefinition:
+    """Asks for the oldest contiguous range of pending event periods, from the first stage that lags."""
+    keys = [stage.key for stage in stages]
+
+    @dg.sensor(
+        name=f"{stream.domain}__{stream.entity}__derive",
+        target=dg.AssetSelection.assets(*keys),
+        minimum_interval_seconds=Settings().sensor_interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Refines and publishes event periods of {stream.name} that the ledger holds pending.",
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
+    ) -> dg.SensorResult | dg.SkipReason:
+        if run := in_flight(context, stream.name, "derive"):
+            return dg.SkipReason(f"run {run} is deriving")
+        for position, stage in enumerate(stages):
+            pending = stage.pending(settings)
+            if not pending:
+                continue
+            first, last = partitions.contiguous(pending, stream.grain)[0]
+            last = min(last, first + (_MAX_PERIODS - 1) * partitions.step(stream.grain))
+            request = dg.RunRequest(
+                asset_selection=[s.key for s in stages[position:]],
+                tags={
+                    STREAM_TAG: stream.name,
+                    STEP_TAG: "derive",
+                    "dagster/asset_partition_range_start": partitions.key(first, stream.grain),
+                    "dagster/asset_partition_range_end": partitions.key(last, stream.grain),
+                },
+            )
+            return dg.SensorResult([request])
+        return dg.SkipReason("no event period is pending")
+
+    return sensor
+
+
+def mart_sensor(
+    name: str,
+    assets: Sequence[dg.AssetKey],
+    consumer: Callable[[naming.Names], str],
+    source: Callable[[naming.Names], str],
+) -> dg.SensorDefinition:
+    """Asks for an unpartitioned mart when its source is newer than what was published from it."""
+
+    @dg.sensor(
+        name=f"{name}__mart",
+        target=dg.AssetSelection.assets(*assets),
+        minimum_interval_seconds=Settings().mart_interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Builds and publishes the mart {name} when its source has changed.",
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
+    ) -> dg.SensorResult | dg.SkipReason:
+        if run := in_flight(context, name, "mart"):
+            return dg.SkipReason(f"run {run} is building it")
+        ledger = Ledger(settings)
+        newest = ledger.newest(source(settings.names))
+        used = ledger.applied(consumer(settings.names), WHOLE)
+        if newest is None or (used is not None and newest <= used):
+            return dg.SkipReason("the source has not changed")
+        tags = {STREAM_TAG: name, STEP_TAG: "mart"}
+        return dg.SensorResult([dg.RunRequest(asset_selection=list(assets), tags=tags)])
+
+    return sensor
