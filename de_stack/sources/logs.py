@@ -42,6 +42,7 @@ def configure() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(KeyValue())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # Its connection chatter hides what matters; what fails there comes back to us as an exception.
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    # Its chatter at every reconnect hides what matters; what fails comes back as an exception.
+    logging.getLogger("kafka").propagate = False
+    logging.getLogger("kafka").addHandler(logging.NullHandler())
     logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -11,23 +11,31 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from de_stack.failures import Failure, PermanentFailure
 from de_stack.settings import Settings
-from de_stack.sources.collector.app import Collector, Entrance, Limits
+from de_stack.sources.collector.body import new_id
 from de_stack.sources.collector.check import Check
-from de_stack.sources.collector.door import Budget, Door, Producer
+from de_stack.sources.collector.door import Door, Producer
 from de_stack.sources.collector.meters import Meters
+from de_stack.sources.collector.receive import Entrance, Limits, Receiver
+from de_stack.sources.collector.under_way import Budget
 from de_stack.sources.logs import configure
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 log = logging.getLogger("de_stack.sources.collector")
 PORT = "DE_STACK_COLLECTOR_PORT"
 
 
-def build(settings: Settings, open_producer: Callable[[], Producer], limits: Limits) -> Collector:
-    """A collector for every stream that has a contract."""
+def build(settings: Settings, open_producer: Callable[[], Producer], limits: Limits) -> Starlette:
+    """The collector's application, with a way in for every stream that has a contract."""
     from de_stack.contracts import load_all
     from de_stack.contracts.decode import decoder_for
+    from de_stack.sources.collector.app import make_app
 
     entrances = {
         name: Entrance(settings.names.topic(s.domain, s.entity), Check(s, decoder_for(s)))
@@ -35,7 +43,9 @@ def build(settings: Settings, open_producer: Callable[[], Producer], limits: Lim
     }
     budget = Budget(limits.under_way_bytes)
     meters = Meters(settings.home, lambda: budget.used)
-    return Collector(entrances, Door(open_producer, budget), budget, meters, limits)
+    door = Door(open_producer, budget)
+    receiver = Receiver(entrances, door, meters, limits, lambda: datetime.now(UTC), new_id)
+    return make_app(receiver, budget)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,9 +74,9 @@ def serve(settings: Settings, port: int) -> None:
     from de_stack.sources.collector.kafka_producer import KafkaSender
 
     options, limits = client_options(settings), Limits()
-    collector = build(settings, lambda: KafkaSender(options), limits)
+    app = build(settings, lambda: KafkaSender(options), limits)
     config = uvicorn.Config(
-        collector.app(),
+        app,
         host="127.0.0.1",
         port=port,
         log_config=None,

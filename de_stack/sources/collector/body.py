@@ -31,7 +31,7 @@ MAX_ID = 256
 NewId = Callable[[], str]
 
 
-class UnreadableError(Exception):
+class BodyError(Exception):
     """The body as a whole cannot be taken apart; the message says why."""
 
 
@@ -77,14 +77,14 @@ def read_body(
     """The items of a body, and whether it was a batch.
 
     Raises:
-        UnreadableError: it is not of the form that its content type promises.
+        BodyError: it is not of the form that its content type promises.
     """
     if media == JSON:
         if body.lstrip(b" \t\r\n")[:1] == b"[":
             return [_item(make_id(), raw) for raw in _elements(body)], True
         if not body.strip():
             msg = "the body is empty"
-            raise UnreadableError(msg)
+            raise BodyError(msg)
         given = {name: headers.get(f"ce-{name}", "") for name in ("source", "type", "time")}
         return [_item(headers.get("ce-id", make_id()), body, **given)], False
     if media == NDJSON:
@@ -99,7 +99,7 @@ def _elements(body: bytes) -> list[bytes]:
         return [bytes(raw) for raw in msgspec.json.decode(body, type=list[msgspec.Raw])]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         msg = f"not a JSON array: {error}"
-        raise UnreadableError(msg) from error
+        raise BodyError(msg) from error
 
 
 def _lines(body: bytes) -> Iterator[bytes]:

@@ -17,10 +17,9 @@ from typing import Protocol
 
 from de_stack.failures import Failure, TransientFailure
 from de_stack.sources.collector.check import Message
+from de_stack.sources.collector.under_way import Budget, Parcel, Settled
 
 log = logging.getLogger(__name__)
-
-Settled = Callable[[Failure | None], None]
 
 
 class Producer(Protocol):
@@ -46,27 +45,6 @@ class Producer(Protocol):
     def close(self, seconds: float) -> None:
         """Flush for at most `seconds`, then let go."""
         ...
-
-
-class Budget:
-    """How many bytes may be under way at once, over all requests."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self.used = limit, 0
-        self._lock = threading.Lock()
-
-    def take(self, size: int) -> bool:
-        """Reserve; False when there is no room."""
-        with self._lock:
-            if self.used + size > self._limit:
-                return False
-            self.used += size
-            return True
-
-    def give(self, size: int) -> None:
-        """Give back."""
-        with self._lock:
-            self.used -= size
 
 
 class Door:
@@ -100,7 +78,7 @@ class Door:
             busy = TransientFailure("take the events in", "too many bytes are under way")
             return [busy] * len(messages)
         # The bytes stay counted until the producer lets go of them, however long that takes.
-        parcel = _Parcel(len(messages), lambda: self._budget.give(size))
+        parcel = Parcel(len(messages), lambda: self._budget.give(size))
         until = self._clock() + seconds
         self._pool.submit(self._hand_over, topic, messages, parcel, until)
         with contextlib.suppress(TimeoutError):
@@ -108,7 +86,7 @@ class Door:
         return parcel.results()
 
     def _hand_over(
-        self, topic: str, messages: Sequence[Message], parcel: _Parcel, until: float
+        self, topic: str, messages: Sequence[Message], parcel: Parcel, until: float
     ) -> None:
         try:
             if self._clock() >= until:
@@ -131,7 +109,6 @@ class Door:
                 producer.prepare(topic)
             except Failure as error:
                 self._refused[topic] = (self._clock() + 1.0, error)
-                log.warning("kafka is away", extra={"topic": topic, "reason": error})
                 raise
             return producer
 
@@ -166,42 +143,3 @@ class Door:
         self._pool.shutdown(wait=True)
         if self._producer is not None:
             self._producer.close(seconds)
-
-
-class _Parcel:
-    """The outcomes of one request's messages, filled from Kafka's threads, awaited in the loop."""
-
-    def __init__(self, count: int, settled: Callable[[], None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.done: asyncio.Future[None] = self._loop.create_future()
-        self._lock = threading.Lock()
-        self._open, self._settled = count, settled
-        late = TransientFailure("produce", "Kafka did not acknowledge in time")
-        self._results: list[Failure | None] = [late] * count
-
-    def settler(self, index: int) -> Settled:
-        return lambda failure: self._settle(index, failure)
-
-    def fail(self, failure: Failure) -> None:
-        for index in range(len(self._results)):
-            self._settle(index, failure)
-
-    def results(self) -> list[Failure | None]:
-        """What is known now; an acknowledgement that comes later no longer counts."""
-        with self._lock:
-            return list(self._results)
-
-    def _settle(self, index: int, failure: Failure | None) -> None:
-        with self._lock:
-            self._results[index] = failure
-            self._open -= 1
-            last = self._open == 0
-        if last:
-            self._settled()
-            # The loop is gone when a producer settles its last messages after the server stopped.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._finish)
-
-    def _finish(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from de_stack.failures import Failure, PermanentFailure, TransientFailure
@@ -16,7 +17,7 @@ from de_stack.sources.collector.check import Message
 if TYPE_CHECKING:
     from kafka import KafkaProducer
 
-    from de_stack.sources.collector.door import Settled
+    from de_stack.sources.collector.under_way import Settled
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class KafkaSender:
     """One open producer.
 
     Raises:
-        TransientFailure: no broker answered.
+        TransientFailure: no broker answered, or none that understood us.
         PermanentFailure: it refused us, or the settings are wrong.
     """
 
@@ -52,7 +53,7 @@ class KafkaSender:
         from kafka import KafkaProducer, errors
         from kafka.net.compat import KafkaNetClient
 
-        self._where = f"Kafka at {options['bootstrap_servers']}"
+        self._where = f"Kafka at {','.join(options['bootstrap_servers'])}"
         self._clients: list[KafkaNetClient] = []
         self.broken = False
 
@@ -61,24 +62,25 @@ class KafkaSender:
             self._clients.append(KafkaNetClient(**config))
             return self._clients[-1]
 
-        try:
-            self._producer: KafkaProducer = KafkaProducer(**OPTIONS, **options, kafka_client=client)
-        except errors.RetriableError as error:  # pyright: ignore[reportAttributeAccessIssue]
-            # A failed bootstrap leaves its sockets open.
-            with contextlib.suppress(Exception):
-                self._clients[-1].close()
-            protocol = options.get("security_protocol", "PLAINTEXT")
-            raise TransientFailure(
-                f"open a producer for {self._where} ({protocol})",
-                str(error),
-                "is it up (`de-stack status`)? A wrong password or protocol can look the same",
-            ) from error
-        except (errors.KafkaError, ValueError, OSError) as error:
-            raise PermanentFailure(
-                f"open a producer for {self._where}",
-                repr(error),
-                "check the DE_STACK_KAFKA_* settings",
-            ) from error
+        tried = f"open a producer for {self._where}"
+        fix = "`de-stack status`; for a system of your own the DE_STACK_KAFKA_* settings"
+        cafile = options.get("ssl_cafile")
+        if cafile and not Path(cafile).is_file():
+            raise PermanentFailure(tried, f"no file {cafile}", "set DE_STACK_KAFKA_SSL_CAFILE")
+        with _LastWords() as said:
+            try:
+                self._producer: KafkaProducer = KafkaProducer(
+                    **OPTIONS, **options, kafka_client=client
+                )
+            except errors.RetriableError as error:  # pyright: ignore[reportAttributeAccessIssue]
+                # A failed bootstrap leaves its sockets open.
+                with contextlib.suppress(Exception):
+                    self._clients[-1].close()
+                protocol = options.get("security_protocol", "PLAINTEXT")
+                got = f"{error} ({protocol}); last it said: {said.text or 'nothing'}"
+                raise TransientFailure(tried, got, fix) from error
+            except (errors.KafkaError, ValueError, OSError) as error:
+                raise PermanentFailure(tried, repr(error), fix) from error
 
     def prepare(self, topic: str) -> None:
         """Learn where the topic's partitions are.
@@ -145,3 +147,22 @@ class KafkaSender:
         # Whatever else it is, it is not about one message: a new producer is a new beginning.
         self.broken = True
         return TransientFailure(tried, got)
+
+
+class _LastWords(logging.Handler):
+    """Keeps why a bootstrap fails (refused, TLS, password): only the client's log tells."""
+
+    text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if "not ready" not in text and not text.startswith("Bootstrap failed"):
+            self.text = text[:300]
+
+    def __enter__(self) -> _LastWords:
+        self.setLevel(logging.WARNING)
+        logging.getLogger("kafka").addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("kafka").removeHandler(self)

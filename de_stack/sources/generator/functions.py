@@ -24,7 +24,7 @@ WALKS_KEPT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Where a function is used: the field's type, its own seed, the fields that a walk belongs to."""
+    """Where a function is used: type and seed of the field, the fields that a walk belongs to."""
 
     kind: str
     seed: str

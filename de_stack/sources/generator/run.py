@@ -72,7 +72,7 @@ class Generator:
         self.sent = 0
 
     def run(self, count: int | None = None, grace: float = 5.0) -> None:
-        """Until done. Told to stop, it still tries for `grace` seconds to deliver what is under way.
+        """Until done. Told to stop, it tries for `grace` seconds more to deliver the last batch.
 
         Raises:
             PermanentFailure: the sink will never take these events.
