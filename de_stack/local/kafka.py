@@ -87,12 +87,8 @@ def _probe(site: Site) -> str:
 
 
 def _after_ready(site: Site) -> None:  # noqa: ARG001
+    from de_stack.resources.kafka import ensure_topics
     from de_stack.settings import Settings
-
-    try:
-        from de_stack.resources.kafka import ensure_topics
-    except ModuleNotFoundError:
-        return
 
     ensure_topics(Settings())
 

@@ -8,6 +8,7 @@ The supervisor's configuration has no way to remove a variable or to quote every
 
 import json
 import os
+import signal
 import sys
 
 
@@ -31,7 +32,10 @@ def main() -> None:
         os.setgid(account.pw_gid)
         os.setuid(account.pw_uid)
     os.chdir(spec["cwd"])
-    # A shell that a user typed `nohup` or `trap` in hands these on.
+    # A shell hands an ignored SIGINT on to what it starts with `&`, and Dagster does to SIGTERM what
+    # it finds for SIGINT: it could not be stopped.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     os.umask(0o077)
     os.execvpe(spec["argv"][0], spec["argv"], env)  # noqa: S606
 

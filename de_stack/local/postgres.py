@@ -130,12 +130,8 @@ def _make_databases(site: Site) -> None:
 
 def _after_ready(site: Site) -> None:
     _make_databases(site)
+    from de_stack.flow.ledger import ensure_schema
     from de_stack.settings import Settings
-
-    try:
-        from de_stack.flow.ledger import ensure_schema
-    except ModuleNotFoundError:
-        return
 
     ensure_schema(Settings())
 

@@ -8,12 +8,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from de_stack.failures import PermanentFailure
-from de_stack.local import kafka, postgres, spark
+from de_stack.local import (
+    code_server,
+    collector,
+    daemon,
+    generator,
+    kafka,
+    postgres,
+    spark,
+    webserver,
+)
 from de_stack.local.service import Service
 
 SERVICES: dict[str, Service] = {
     module.SERVICE.name: module.SERVICE
-    for module in (postgres, kafka, spark)
+    for module in (
+        postgres,
+        kafka,
+        spark,
+        collector,
+        generator,
+        code_server,
+        webserver,
+        daemon,
+    )
 }
 
 

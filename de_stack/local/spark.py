@@ -35,6 +35,7 @@ def _environment(site: Site) -> dict[str, str]:
         "JAVA_HOME": str(java.find().home),
         "SPARK_HOME": str(spark_home()),
         "SPARK_CONF_DIR": str(site.config("spark") / "empty"),
+        "SPARK_LOCAL_DIRS": str(site.data("spark") / "tmp"),
         "SPARK_LOCAL_IP": LOOPBACK,
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,

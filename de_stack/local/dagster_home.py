@@ -1,0 +1,48 @@
+"""`DAGSTER_HOME`: what the webserver, the daemon, the code server and `dagster` commands share.
+
+Belongs here: the instance's configuration and the environment that points to it. Does not belong
+here: the three processes, or any definition.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from de_stack.local import secrets
+from de_stack.local.service import Site
+from de_stack.local.state import write_private
+from de_stack.local.templates import render
+
+# Three services prepare at the same time.
+_writing = threading.Lock()
+
+
+def folder(site: Site) -> Path:
+    """`DAGSTER_HOME` of the stack."""
+    return site.home / "dagster"
+
+
+def workspace(site: Site) -> Path:
+    """Workspace file that points to the code server."""
+    return folder(site) / "workspace.yaml"
+
+
+def environment(site: Site) -> dict[str, str]:
+    """What every Dagster process of the stack needs."""
+    return {
+        "DAGSTER_HOME": str(folder(site)),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def prepare(site: Site) -> None:
+    """Write the instance's configuration."""
+    libpq = secrets.dsn(site.home, site.ports["postgres"], "dagster", "dagster")
+    url = libpq.replace("postgresql://", "postgresql+psycopg2://", 1)
+    with _writing:
+        folder(site).mkdir(mode=0o700, exist_ok=True)
+        text = render("dagster.yaml", postgres_url=url, home=site.home)
+        write_private(folder(site) / "dagster.yaml", text)
+        write_private(workspace(site), render("workspace.yaml", port=site.ports["code_server"]))
