@@ -109,7 +109,11 @@ class Lake:
         if table is None:
             raise PermanentFailure(f"read {uri}", "no Delta table is there")
         result = QueryBuilder().register("t", table).execute(sql)
-        return pa.table(result.read_all())
+        found = pa.table(result.read_all())
+        # The engine answers in view types, which pyarrow cannot filter or take from.
+        plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+        schema = pa.schema([f.with_type(plain.get(f.type, f.type)) for f in found.schema])
+        return found.cast(schema)
 
 
 def _commit(entry: dict[str, Any]) -> Commit:
