@@ -1,0 +1,117 @@
+"""The dbt project's tables as assets, its data tests as asset checks.
+
+Belongs here: dbt's graph in Dagster's words, one run of dbt for whatever was selected. Does not
+belong here: SQL (dbt_project), how dbt is run (`resources`).
+
+Each source's Delta version is read before dbt starts and dbt reads exactly that one; it is
+recorded with the table and in the materialization.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from de_stack.contracts.dbt import variable
+from de_stack.failures import PermanentFailure
+from de_stack.orchestration.dbt import checks_of, key_of, spec_of
+from de_stack.resources import dbt, dbt_process, warehouse
+from de_stack.resources.dbt_graph import Model
+from de_stack.resources.dbt_process import NodeResult
+from de_stack.resources.lake import Lake
+from de_stack.settings import Settings
+
+GRAPH = dbt.graph()
+
+
+@dg.multi_asset(
+    specs=[spec_of(GRAPH, m) for m in GRAPH.models.values()],
+    check_specs=checks_of(GRAPH),
+    can_subset=True,
+    pool="duckdb",
+)
+def dbt_models(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+) -> Iterator[Any]:
+    """Build the selected tables with the views below them and run their tests; one dbt process.
+
+    Raises:
+        TransientFailure: another process holds the warehouse.
+        PermanentFailure: a model or a test failed, or a source is not there yet.
+    """
+    wanted = context.selected_asset_check_keys
+    models = [m for m in GRAPH.models.values() if key_of(m) in context.selected_asset_keys]
+    tests = [c for c in GRAPH.checks if any(_check_key(c.name, m) in wanted for m in c.models)]
+    read = models or [GRAPH.models[m] for c in tests for m in c.models]
+    versions = _versions(Lake(settings), read)
+    if models:
+        ids = {u for m in models for u in (m.unique_id, *m.through, *m.sources)}
+        arguments = ["build", "--exclude-resource-type", "unit_test"]
+    else:
+        ids, arguments = {c.unique_id for c in tests}, ["test"]
+    arguments += ["--select", *sorted(map(GRAPH.selector, ids))]
+    sources = {
+        GRAPH.sources[u].name: (variable(*GRAPH.sources[u].key), *place)
+        for u, place in versions.items()
+    }
+    values = dbt_process.environment(settings, sources)
+    results = {
+        r.unique_id: r for r in dbt_process.execute(settings, arguments, values, dbt.PROJECT)
+    }
+
+    for model in models:
+        result = results.get(model.unique_id)
+        if result and result.ok:
+            pinned = {f"{GRAPH.sources[s].key[1]}_version": versions[s][1] for s in model.sources}
+            schema = settings.names.schema(model.domain)
+            yield dg.MaterializeResult(
+                asset_key=key_of(model),
+                metadata={
+                    "dagster/row_count": warehouse.count(settings, schema, model.name),
+                    "seconds": result.seconds,
+                    **pinned,
+                },
+            )
+    for check in tests:
+        result = results.get(check.unique_id)
+        if result and result.status != "skipped":
+            for model in check.models:
+                if _check_key(check.name, model) in wanted:
+                    yield _checked(check.name, model, result)
+    if failed := [r for r in results.values() if not r.ok]:
+        said = "; ".join(f"{r.unique_id}: {r.status} {r.message}".strip() for r in failed)
+        raise PermanentFailure(
+            f"run dbt {arguments[0]}", f"{len(failed)} of {len(results)}: {said}"
+        )
+
+
+def _check_key(name: str, model: str) -> dg.AssetCheckKey:
+    return dg.AssetCheckKey(key_of(GRAPH.models[model]), name)
+
+
+def _checked(name: str, model: str, result: NodeResult) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=key_of(GRAPH.models[model]),
+        check_name=name,
+        passed=result.status == "pass",
+        severity=(
+            dg.AssetCheckSeverity.WARN if result.status == "warn" else dg.AssetCheckSeverity.ERROR
+        ),
+        metadata={"wrong_rows": result.failures, "message": result.message},
+    )
+
+
+def _versions(lake: Lake, models: list[Model]) -> dict[str, tuple[str, int]]:
+    """(place, newest version) of each source that the models read."""
+    found = {}
+    for uid in sorted({s for m in models for s in m.sources}):
+        domain, table = GRAPH.sources[uid].key
+        layer, _, entity = table.partition("_")
+        uri = lake.uri(domain, layer, entity)
+        version = lake.version(uri)
+        if version is None:
+            raise PermanentFailure(
+                f"read {uri}", "no Delta table is there", f"materialize {domain}/{table} first"
+            )
+        found[uid] = (uri, version)
+    return found
