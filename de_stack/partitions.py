@@ -38,6 +38,11 @@ def key(start: datetime, grain: str) -> str:
     return start.astimezone(UTC).strftime(_FORMAT[grain])
 
 
+def start(partition_key: str, grain: str) -> datetime:
+    """Start of the period that a partition key names."""
+    return datetime.strptime(partition_key, _FORMAT[grain]).replace(tzinfo=UTC)
+
+
 def contiguous(starts: Iterable[datetime], grain: str) -> list[tuple[datetime, datetime]]:
     """Ranges (first, last) of periods that follow each other without a hole, oldest first."""
     ranges: list[tuple[datetime, datetime]] = []

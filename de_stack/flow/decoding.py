@@ -37,10 +37,18 @@ BRONZE = (
     ("offset", "BIGINT", "Kafka offset"),
     ("broker_time", "TIMESTAMP", "When the broker took the message"),
     ("ingest_hour", "TIMESTAMP", "Period of the broker time"),
-    ("event_id", "STRING", "Identity: the producer's id, else topic id, partition, offset"),
+    (
+        "event_id",
+        "STRING",
+        "Identity: the producer's id, else topic id, partition, offset",
+    ),
     ("event_time", "TIMESTAMP", "When it happened; null for a bad message"),
     ("event_hour", "TIMESTAMP", "Period of the event time"),
-    ("error", "STRING", "code:field: reason of a bad message, null where the contract holds"),
+    (
+        "error",
+        "STRING",
+        "code:field: reason of a bad message, null where the contract holds",
+    ),
     ("contract_version", "STRING", "Contract that it was decoded with"),
     ("key", "BINARY", "Kafka key"),
     ("headers", _HEADERS, "Kafka headers"),
@@ -99,9 +107,13 @@ def decode_batches(
                 if kind == "header"
                 else [r and str(r[id_name]) for r in records]
             )
-            parts, offsets = columns["partition"].to_pylist(), columns["offset"].to_pylist()
+            parts, offsets = (
+                columns["partition"].to_pylist(),
+                columns["offset"].to_pylist(),
+            )
             ids = [
-                i or f"{topic_id}:{p}:{o}" for i, p, o in zip(given, parts, offsets, strict=True)
+                i or f"{topic_id}:{p}:{o}"
+                for i, p, o in zip(given, parts, offsets, strict=True)
             ]
             yield pa.RecordBatch.from_arrays(
                 [
@@ -110,7 +122,8 @@ def decode_batches(
                     broker,
                     pa.array(ids, pa.string()),
                     pa.array(
-                        [r and r[stream.event_time] for r in records], pa.timestamp("us", "UTC")
+                        [r and r[stream.event_time] for r in records],
+                        pa.timestamp("us", "UTC"),
                     ),
                     pa.array([o.error for o in outcome], pa.string()),
                     columns["key"],

@@ -41,7 +41,9 @@ class Derived:
 
 def same_periods(source: Table, first: datetime, last: datetime) -> Select:
     """Rows of the same event hours: for sources that have them as a column and a folder."""
-    return lambda _ledger, _version: periods("event_hour", source.partitioned_by, first, last)
+    return lambda _ledger, _version: periods(
+        "event_hour", source.partitioned_by, first, last
+    )
 
 
 def derive(
@@ -78,7 +80,9 @@ def derive(
     tried = f"derive {target.table_id} {first.isoformat()}..{last.isoformat()}"
     source_version = commits.reconcile(lake, ledger, source)
     if source_version < 0:
-        raise PermanentFailure(tried, f"{source.table_id} has no table yet", "land first")
+        raise PermanentFailure(
+            tried, f"{source.table_id} has no table yet", "land first"
+        )
     commits.reconcile(lake, ledger, target)
     token, metadata = commits.envelope(
         "derive",
@@ -92,13 +96,22 @@ def derive(
     try:
         session = spark()
         create(session, target)
-        frame = session.read.format("delta").option("versionAsOf", source_version).load(source.uri)
-        rows = frame.where((select or same_periods(source, first, last))(ledger, source_version))
+        frame = (
+            session.read.format("delta")
+            .option("versionAsOf", source_version)
+            .load(source.uri)
+        )
+        rows = frame.where(
+            (select or same_periods(source, first, last))(ledger, source_version)
+        )
         (
             transform(rows)
             .write.format("delta")
             .mode("overwrite")
-            .option("replaceWhere", periods("event_hour", target.partitioned_by, first, last))
+            .option(
+                "replaceWhere",
+                periods("event_hour", target.partitioned_by, first, last),
+            )
             .option("userMetadata", metadata)
             .save(target.uri)
         )
@@ -108,16 +121,22 @@ def derive(
                 tried, f"another writer was first: {str(error)[:300]}"
             ) from error
         if is_away(error):
-            raise TransientFailure(tried, f"Spark went away: {str(error)[:300]}") from error
+            raise TransientFailure(
+                tried, f"Spark went away: {str(error)[:300]}"
+            ) from error
         raise
     commits.reconcile(lake, ledger, target)
     version = ledger.token_version(target.table_id, token)
     if version is None:
-        raise TransientFailure(tried, "the log does not show the commit that Spark reported")
+        raise TransientFailure(
+            tried, "the log does not show the commit that Spark reported"
+        )
     return Derived(source_version, version, count(lake, target, first, last, version))
 
 
-def count(lake: Lake, table: Table, first: datetime, last: datetime, version: int) -> int:
+def count(
+    lake: Lake, table: Table, first: datetime, last: datetime, version: int
+) -> int:
     """Rows of the event hours first..last at a version."""
     low, high = (m.strftime("%Y-%m-%dT%H:%M:%SZ") for m in (first, last))
     result = lake.query(

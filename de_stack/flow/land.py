@@ -70,7 +70,9 @@ def waiting(settings: Settings, stream: Stream, deadline_ms: int = 2000) -> int:
     if state is None:
         raise _no_topic(topic)
     landed = Ledger(settings).landed(bronze(settings, stream).table_id)
-    piece = slices.next_slice(landed.offsets if landed else {}, state.begin, state.end, 2**62)
+    piece = slices.next_slice(
+        landed.offsets if landed else {}, state.begin, state.end, 2**62
+    )
     return piece.size if piece else 0
 
 
@@ -113,7 +115,9 @@ def land(
             end=piece.end,
             landed={**(landed.offsets if landed else {}), **piece.end},
             late_after_s=int(
-                (partitions.step(stream.grain) + stream.allowed_lateness).total_seconds()
+                (
+                    partitions.step(stream.grain) + stream.allowed_lateness
+                ).total_seconds()
             ),
         )
         _write(settings, stream, spark, table, state, piece, number, metadata)
@@ -123,10 +127,14 @@ def land(
             lost += 1
             log.info("slice %d of %s was landed by another writer", number, topic)
             if lost >= _MAX_LOST_RACES:
-                raise TransientFailure(f"land {topic}", f"lost {lost} races for a slice")
+                raise TransientFailure(
+                    f"land {topic}", f"lost {lost} races for a slice"
+                )
             continue
         _count(lake, table, piece, version, landing)
-        log.info("landed slice %d of %s: version %d, %s", number, topic, version, piece.end)
+        log.info(
+            "landed slice %d of %s: version %d, %s", number, topic, version, piece.end
+        )
 
 
 def _no_topic(topic: str) -> PermanentFailure:
@@ -147,8 +155,12 @@ def _plan(
         )
     offsets = landed.offsets if landed else {}
     if gaps := slices.missing_ranges(offsets, state.begin, first_slice=landed is None):
-        named = ", ".join(f"partition {g.partition} offsets {g.first}..{g.last}" for g in gaps)
-        raise PermanentFailure(tried, f"Kafka no longer has {named}: they were never landed")
+        named = ", ".join(
+            f"partition {g.partition} offsets {g.first}..{g.last}" for g in gaps
+        )
+        raise PermanentFailure(
+            tried, f"Kafka no longer has {named}: they were never landed"
+        )
     return slices.next_slice(offsets, state.begin, state.end, settings.slice_max_rows)
 
 
@@ -182,12 +194,18 @@ def _write(
         if is_conflict(error):
             return
         if is_away(error):
-            raise TransientFailure(tried, f"Spark went away: {str(error)[:300]}") from error
+            raise TransientFailure(
+                tried, f"Spark went away: {str(error)[:300]}"
+            ) from error
         raise
 
 
 def _rows(
-    settings: Settings, stream: Stream, spark: SparkSession, state: TopicState, piece: slices.Slice
+    settings: Settings,
+    stream: Stream,
+    spark: SparkSession,
+    state: TopicState,
+    piece: slices.Slice,
 ):  # noqa: ANN202 - DataFrame, imported nowhere else
     from pyspark.sql import functions as f
 

@@ -37,7 +37,11 @@ IDENTITY = (
     ("broker_time", "timestamp", "When the broker took the row"),
     ("partition", "int", "Kafka partition of the row"),
     ("offset", "bigint", "Kafka offset of the row"),
-    ("is_late", "boolean", "The broker took it after the event period's end plus allowed lateness"),
+    (
+        "is_late",
+        "boolean",
+        "The broker took it after the event period's end plus allowed lateness",
+    ),
 )
 
 
@@ -82,7 +86,15 @@ def refine(
 
     target = silver(settings, stream)
     return derive(
-        settings, source, target, first, last, lambda f: rows(stream, f), spark, run_id, select
+        settings,
+        source,
+        target,
+        first,
+        last,
+        lambda f: rows(stream, f),
+        spark,
+        run_id,
+        select,
     )
 
 
@@ -104,7 +116,9 @@ def rows(stream: Stream, good: DataFrame) -> DataFrame:
             "broker_time",
             "partition",
             "offset",
-            f.expr(f"broker_time > event_hour + INTERVAL {late_after} SECONDS").alias("is_late"),
+            f.expr(f"broker_time > event_hour + INTERVAL {late_after} SECONDS").alias(
+                "is_late"
+            ),
             "record.*",
         )
     )

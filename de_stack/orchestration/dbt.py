@@ -46,7 +46,9 @@ def spec_of(graph: Graph, model: Model) -> dg.AssetSpec:
 def checks_of(graph: Graph) -> list[dg.AssetCheckSpec]:
     """One check for each data test and table at which it is shown."""
     return [
-        dg.AssetCheckSpec(check.name, asset=key_of(graph.models[m]), description=check.description)
+        dg.AssetCheckSpec(
+            check.name, asset=key_of(graph.models[m]), description=check.description
+        )
         for check in graph.checks
         for m in check.models
     ]
@@ -60,7 +62,9 @@ def published(graph: Graph, model: Model) -> dg.AssetsDefinition:
     """
     if len(model.sources) != 1:
         raise PermanentFailure(
-            f"publish {model.name}", f"it reads {len(model.sources)} sources", "read exactly one"
+            f"publish {model.name}",
+            f"it reads {len(model.sources)} sources",
+            "read exactly one",
         )
     source = graph.sources[model.sources[0]].name
 

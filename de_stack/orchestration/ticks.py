@@ -60,9 +60,13 @@ def chain(domain: str, *assets: str) -> tuple[Stage, ...]:
     return tuple(Stage(domain, asset, reads) for reads, asset in pairwise(assets))
 
 
-def in_flight(context: dg.SensorEvaluationContext, stream: str, step: str) -> str | None:
+def in_flight(
+    context: dg.SensorEvaluationContext, stream: str, step: str
+) -> str | None:
     """Id of the unfinished run of a stream's step, if there is one."""
-    filters = dg.RunsFilter(statuses=_UNFINISHED, tags={STREAM_TAG: stream, STEP_TAG: step})
+    filters = dg.RunsFilter(
+        statuses=_UNFINISHED, tags={STREAM_TAG: stream, STEP_TAG: step}
+    )
     records = context.instance.get_run_records(filters, limit=1)
     return records[0].dagster_run.run_id if records else None
 
@@ -90,7 +94,11 @@ def land_sensor(stream: Stream) -> dg.SensorDefinition:
         request = dg.RunRequest(
             asset_selection=[key],
             partition_key=partitions.key(now, stream.grain),
-            tags={STREAM_TAG: stream.name, STEP_TAG: "land", "de_stack/waiting": str(count)},
+            tags={
+                STREAM_TAG: stream.name,
+                STEP_TAG: "land",
+                "de_stack/waiting": str(count),
+            },
         )
         return dg.SensorResult([request])
 
@@ -124,8 +132,12 @@ def derive_sensor(stream: Stream, stages: Sequence[Stage]) -> dg.SensorDefinitio
                 tags={
                     STREAM_TAG: stream.name,
                     STEP_TAG: "derive",
-                    "dagster/asset_partition_range_start": partitions.key(first, stream.grain),
-                    "dagster/asset_partition_range_end": partitions.key(last, stream.grain),
+                    "dagster/asset_partition_range_start": partitions.key(
+                        first, stream.grain
+                    ),
+                    "dagster/asset_partition_range_end": partitions.key(
+                        last, stream.grain
+                    ),
                 },
             )
             return dg.SensorResult([request])

@@ -19,7 +19,10 @@ from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
 
 MEASURES = load_stream("telemetry.measures")
-_LAKE_COLUMNS = (*((n, kind, text) for n, kind, _, text in schema.STATS), *schema.STATS_LAYOUT)
+_LAKE_COLUMNS = (
+    *((n, kind, text) for n, kind, _, text in schema.STATS),
+    *schema.STATS_LAYOUT,
+)
 _PG_COLUMNS = tuple((n, kind, text) for n, _, kind, text in schema.STATS)
 
 
@@ -36,7 +39,13 @@ def stats(settings: Settings) -> Table:
 
 
 @dg.asset(
-    **common(MEASURES, "stats", {"spark", "delta"}, _LAKE_COLUMNS, "lake.telemetry.stats_measures"),
+    **common(
+        MEASURES,
+        "stats",
+        {"spark", "delta"},
+        _LAKE_COLUMNS,
+        "lake.telemetry.stats_measures",
+    ),
     deps=[naming.asset_key("telemetry", "silver", "measures")],
     partitions_def=partitions.event_partitions(MEASURES),
     backfill_policy=dg.BackfillPolicy.single_run(),

@@ -19,7 +19,12 @@ STATS = (
         "double precision",
         "Sample standard deviation (n - 1); null for one measure",
     ),
-    ("p50", "double", "double precision", "Median, linear interpolation between closest ranks"),
+    (
+        "p50",
+        "double",
+        "double precision",
+        "Median, linear interpolation between closest ranks",
+    ),
     ("p90", "double", "double precision", "90th percentile, same method"),
     ("p99", "double", "double precision", "99th percentile, same method"),
 )

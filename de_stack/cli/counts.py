@@ -1,0 +1,140 @@
+"""`de-stack counts`: is every accepted row where it should be.
+
+Belongs here: waiting, printing, exit code. Does not belong here: counting (`flow.counts`).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from de_stack.flow.counts import Counts
+
+
+def counts(
+    stream: Annotated[str, typer.Argument(help="domain.entity")] = "telemetry.measures",
+    settle: Annotated[
+        bool,
+        typer.Option("--settle", help="Pause the generator and wait until nothing is under way."),
+    ] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds that --settle waits.")] = 300,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """Count accepted, silver and published rows; exit 1 where they disagree.
+
+    While the generator runs, rows are always under way: `--settle` pauses it for the count.
+    """
+    from de_stack.contracts import load_stream
+    from de_stack.settings import Settings
+
+    settings, contract = Settings(), load_stream(stream)
+    if settle and settings.profile == "embedded":
+        with _paused_generator(as_json):
+            accepted, found = _settled(settings, contract, timeout)
+    elif settle:
+        accepted, found = _settled(settings, contract, timeout)
+    else:
+        accepted, found = _accepted(settings, contract), _count(settings, contract)
+    equal = found.agree and accepted == found.silver + found.duplicates + found.dead
+    if as_json:
+        typer.echo(json.dumps({"accepted": accepted, **asdict(found), "equal": equal}))
+    else:
+        _print(accepted, found, equal)
+    if not equal:
+        raise typer.Exit(1)
+
+
+def _accepted(settings, contract) -> int:  # noqa: ANN001 - imported late, see `counts`
+    from de_stack.sources.accepted import accepted_total
+
+    return accepted_total(settings.home, contract.name)
+
+
+def _count(settings, contract) -> Counts:  # noqa: ANN001
+    from de_stack.flow.counts import count
+
+    return count(settings, contract)
+
+
+def _settled(settings, contract, timeout: float) -> tuple[int, Counts]:  # noqa: ANN001
+    from de_stack.failures import TransientFailure
+
+    deadline = time.monotonic() + timeout
+    while True:
+        found = _count(settings, contract)
+        if found.settled:
+            return _accepted(settings, contract), found
+        if time.monotonic() > deadline:
+            raise TransientFailure(
+                "wait until nothing is under way",
+                f"after {timeout:g} s {found.waiting} offsets wait in Kafka and {found.pending} hours "
+                "are pending",
+                "look at the runs in the UI, or `de-stack logs daemon`",
+            )
+        time.sleep(2)
+
+
+class _paused_generator:  # noqa: N801 - used as a verb
+    def __init__(self, quiet: bool) -> None:
+        self._quiet, self._stopped = quiet, False
+
+    def __enter__(self) -> None:
+        from de_stack.local import stack
+        from de_stack.local.status import rows
+        from de_stack.settings import Settings
+
+        running = {r.name for r in rows(Settings().home) if r.state == "running"}
+        if "generator" in running:
+            self._say("pausing the generator ...")
+            stack.stop(["generator"])
+            self._stopped = True
+
+    def __exit__(self, *_: object) -> None:
+        from de_stack.local import stack
+
+        if self._stopped:
+            stack.up(["generator"])
+            self._say("the generator runs again")
+
+    def _say(self, line: str) -> None:
+        if not self._quiet:
+            typer.echo(line, err=True)
+
+
+def _print(accepted: int, found: Counts, equal: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Rows in each room")
+    table.add_column("room")
+    table.add_column("rows", justify="right")
+    table.add_column("", style="dim")
+    for room, rows, note in (
+        ("accepted by the collector", accepted, "answered with 202, over all its lives"),
+        ("bronze", found.bronze, f"landed from Kafka; {found.waiting} offsets wait there"),
+        ("- dead letters", found.dead, "against the contract, kept in bronze"),
+        ("- duplicates", found.duplicates, "of an event that is in silver"),
+        ("silver", found.silver, f"one per event; {found.pending} event hours are pending"),
+        ("Postgres", found.published, "sum of the counts in the published statistics"),
+    ):
+        table.add_row(room, f"{rows:,}", note)
+    console = Console()
+    console.print(table)
+    if equal:
+        console.print(
+            "accepted = silver + duplicates + dead letters, silver = Postgres", style="green"
+        )
+    elif not found.settled:
+        console.print("rows are under way: `de-stack counts --settle`", style="yellow")
+    else:
+        console.print("the rooms disagree although nothing is under way", style="red")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(counts)

@@ -1,0 +1,109 @@
+"""Where the rows of a stream are, counted in each room.
+
+Belongs here: one honest count per room, and whether they agree. Does not belong here: printing, waiting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from de_stack.flow import commits
+from de_stack.flow.land import bronze, waiting
+from de_stack.flow.ledger import Ledger
+from de_stack.flow.refine import silver
+from de_stack.resources.lake import Lake
+from de_stack.resources.postgres import Postgres
+
+if TYPE_CHECKING:
+    from de_stack.contracts import Stream
+    from de_stack.settings import Settings
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows of one stream.
+
+    `waiting` are offsets in Kafka that have not landed, `pending` event hours that some stage has still
+    to use, `published` the sum of `count` in Postgres' `stats_<entity>`.
+    """
+
+    waiting: int
+    bronze: int
+    dead: int
+    duplicates: int
+    silver: int
+    published: int
+    pending: int
+
+    @property
+    def settled(self) -> bool:
+        """Nothing is under way."""
+        return not self.waiting and not self.pending
+
+    @property
+    def agree(self) -> bool:
+        """Every landed row is in silver, a duplicate of one, or a dead letter; Postgres counts all."""
+        return (
+            self.bronze == self.silver + self.duplicates + self.dead
+            and self.silver == self.published
+        )
+
+
+def count(settings: Settings, stream: Stream) -> Counts:
+    """Count a stream's rows in each room as it is now.
+
+    Raises:
+        Failure: a system was away, or log and ledger disagree. Nothing is taken for zero.
+    """
+    lake, ledger, names = Lake(settings), Ledger(settings), settings.names
+    raw, typed = bronze(settings, stream), silver(settings, stream)
+    landed = dead = events = rows = 0
+    if commits.reconcile(lake, ledger, raw) >= 0:
+        sql = (
+            "select count(*) as landed, count(error) as dead, "
+            "count(distinct case when error is null then concat(event_hour, event_id) end) as events "
+            "from t"
+        )
+        (row,) = lake.query(raw.uri, sql).to_pylist()
+        landed, dead, events = row["landed"], row["dead"], row["events"]
+    if commits.reconcile(lake, ledger, typed) >= 0:
+        rows = lake.row_count(typed.uri) or 0
+    table = f"stats_{stream.entity}"
+    chain = ["bronze", "silver", "stats", "published_stats"]
+    ids = [
+        names.table_id(stream.domain, *f"{layer}_{stream.entity}".split("_", 1))
+        for layer in chain
+    ]
+    pending = {
+        h
+        for source, user in zip(ids, ids[1:], strict=False)
+        for h in ledger.pending(user, source)
+    }
+    return Counts(
+        waiting=waiting(settings, stream),
+        bronze=landed,
+        dead=dead,
+        duplicates=landed - dead - events,
+        silver=rows,
+        published=_published(settings, names.schema(stream.domain), table),
+        pending=len(pending),
+    )
+
+
+def _published(settings: Settings, schema: str, table: str) -> int:
+    from psycopg import sql
+
+    with Postgres(settings, "serving").transaction(
+        f"count {schema}.{table}"
+    ) as connection:
+        there = connection.execute(
+            "select to_regclass(%s)", (f'"{schema}"."{table}"',)
+        ).fetchone()
+        if there == (None,):
+            return 0
+        statement = sql.SQL('select coalesce(sum("count"), 0) from {}.{}')
+        row = connection.execute(
+            statement.format(sql.Identifier(schema), sql.Identifier(table))
+        ).fetchone()
+    return int(row[0]) if row else 0
