@@ -1,0 +1,267 @@
+"""The collector as a client sees it, with a fake Kafka behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from de_stack.contracts import load_all
+from de_stack.contracts.decode import decoder_for
+from de_stack.failures import TransientFailure
+from de_stack.sources.collector.app import make_app
+from de_stack.sources.collector.check import MAX_ITEM, Check
+from de_stack.sources.collector.door import Door
+from de_stack.sources.collector.kafka_producer import TooLarge
+from de_stack.sources.collector.receive import Entrance, Limits, Receiver
+from de_stack.sources.collector.under_way import Budget
+from de_stack_tests.fakes import FakeMeters, FakeProducer
+
+STREAM = "telemetry.measures"
+URL = f"/v1/streams/{STREAM}"
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+JSON = {"content-type": "application/json"}
+BATCH = {"content-type": "application/cloudevents-batch+json"}
+AWAY = TransientFailure("reach Kafka", "nobody answered")
+
+
+def measure(**changes: object) -> dict:
+    """A measure that holds the contract, but for the changes."""
+    good = {
+        "source_id": "oven",
+        "metric": "heat",
+        "value": 1,
+        "measured_at": "2026-03-01T11:00:00Z",
+    }
+    return {k: v for k, v in (good | changes).items() if v is not ...}
+
+
+def event(event_id: str, **changes: object) -> dict:
+    """A CloudEvent around a measure."""
+    return {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": "s",
+        "type": "t",
+        "data": measure(**changes),
+    }
+
+
+@pytest.fixture
+def house() -> SimpleNamespace:
+    """A collector on a fake Kafka, and `ask` to send it a request."""
+    stream, producer, meters = load_all()[STREAM], FakeProducer(), FakeMeters()
+    limits = Limits(body_bytes=2 << 20, items=50, request_seconds=0.3, read_seconds=0.3)
+    budget = Budget(4 << 20)
+    door = Door(lambda: producer, budget)
+    entrances = {STREAM: Entrance("topic", Check(stream, decoder_for(stream)))}
+    ids = (f"made-{n}" for n in itertools.count(1))
+    receiver = Receiver(entrances, door, meters, limits, lambda: NOW, lambda: next(ids))  # type: ignore[arg-type]
+    app = make_app(receiver, budget)
+
+    def ask(
+        content: object, headers: dict = JSON, url: str = URL, method: str = "POST"
+    ) -> httpx.Response:
+        async def call() -> httpx.Response:
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://c") as client:
+                body = content if isinstance(content, bytes) else json.dumps(content).encode()
+                return await client.request(method, url, content=body, headers=headers)
+
+        return asyncio.run(call())
+
+    return SimpleNamespace(
+        ask=ask, app=app, producer=producer, meters=meters, budget=budget, door=door, limits=limits
+    )
+
+
+def test_one_object_reaches_kafka_as_the_very_bytes_that_were_sent(house: SimpleNamespace) -> None:
+    body = (
+        b' { "value":1.50, "extra": [1 ,2],"metric":"heat","source_id":"\\u00f6fen",'
+        b'"measured_at":"2026-03-01T12:00:00+01:00" }\n'
+    )
+    answer = house.ask(body, JSON | {"ce-id": "e-1", "ce-source": "plant", "ce-type": "reading"})
+    assert (answer.status_code, answer.json()) == (202, {"id": "e-1", "status": 202})
+    ((topic, message),) = house.producer.sent
+    assert (topic, message.value, message.key) == ("topic", body, "öfen".encode())
+    assert message.headers == [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", b"e-1"),
+        ("ce_source", b"plant"),
+        ("ce_type", b"reading"),
+        ("ce_time", b"2026-03-01T11:00:00+00:00"),
+        ("content-type", b"application/json"),
+    ]
+    assert house.meters.accepted_events == {STREAM: 1}
+
+
+def test_an_event_without_an_id_gets_one_and_is_told(house: SimpleNamespace) -> None:
+    assert house.ask(measure()).json()["id"] == "made-1"
+    assert dict(house.producer.sent[0][1].headers)["ce_id"] == b"made-1"
+
+
+def test_elements_of_an_array_keep_their_bytes_and_their_order(house: SimpleNamespace) -> None:
+    raw = [json.dumps(measure(value=n), separators=(" ,", ":  ")).encode() for n in range(20)]
+    answer = house.ask(b"[" + b" ,\n".join(raw) + b"]")
+    assert answer.status_code == 202
+    assert [m.value for _, m in house.producer.sent] == raw
+    sent = [dict(m.headers)["ce_id"].decode() for _, m in house.producer.sent]
+    assert sent == [i["id"] for i in answer.json()["items"]]
+
+
+def test_lines_are_a_batch(house: SimpleNamespace) -> None:
+    lines = b"\r\n".join(json.dumps(measure(value=n)).encode() for n in range(3)) + b"\n\n"
+    answer = house.ask(lines, {"content-type": "application/x-ndjson"})
+    assert (answer.status_code, answer.json()["accepted"]) == (202, 3)
+
+
+def test_a_batch_of_cloud_events_keeps_their_ids(house: SimpleNamespace) -> None:
+    answer = house.ask([event("a"), event("b")], BATCH)
+    assert answer.status_code == 202
+    assert [dict(m.headers)["ce_id"] for _, m in house.producer.sent] == [b"a", b"b"]
+    assert house.ask([], BATCH).json() == {"status": 202, "accepted": 0, "items": []}
+
+
+def test_one_structured_cloud_event_is_not_a_batch(house: SimpleNamespace) -> None:
+    answer = house.ask(event("x"), {"content-type": "application/cloudevents+json; charset=utf-8"})
+    assert (answer.status_code, answer.json()) == (202, {"id": "x", "status": 202})
+
+
+def test_bad_items_of_a_batch_do_not_hold_back_the_good_ones(house: SimpleNamespace) -> None:
+    batch = [event("a"), event("b", value="x"), {"data": measure()}, event("", value=1), event("e")]
+    answer = house.ask(batch, BATCH)
+    assert answer.status_code == 207
+    told = [(i["status"], i.get("code"), i.get("field")) for i in answer.json()["items"]]
+    assert told == [
+        (202, None, None),
+        (422, "wrong_type", "value"),
+        (422, "envelope", None),
+        (422, "envelope", "id"),
+        (202, None, None),
+    ]
+    assert len(house.producer.sent) == house.meters.accepted_events[STREAM] == 2
+    assert house.meters.rejects == {"wrong_type": 1, "envelope": 2}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "field"),
+    [
+        (b"", 400, "malformed", None),
+        (b"{", 400, "malformed", None),
+        (b"[1,", 400, "malformed", None),
+        (json.dumps(measure()).encode() + b"x", 400, "malformed", None),
+        (b'{"value":NaN}', 400, "malformed", None),
+        (b"\xff\xfe", 400, "malformed", None),
+        (measure(value="1"), 422, "wrong_type", "value"),
+        (measure(value=...), 422, "missing", "value"),
+        (measure(source_id=""), 422, "out_of_range", "source_id"),
+        (measure(measured_at="2026-03-01T12:06:00Z"), 422, "in_future", "measured_at"),
+        (measure(measured_at="2025-12-31T23:59:59Z"), 422, "before_history", "measured_at"),
+        (b"1", 422, "wrong_type", None),
+        (measure(pad="x" * MAX_ITEM), 413, "too_large", None),
+        (b" " * (3 << 20), 413, "too_large", None),
+        ([measure()] * 51, 413, "too_many", None),
+    ],
+)
+def test_what_cannot_be_accepted_is_refused_with_code_and_field(
+    house: SimpleNamespace, body: object, status: int, code: str, field: str | None
+) -> None:
+    answer = house.ask(body)
+    told = answer.json()
+    assert (answer.status_code, told["code"], told.get("field")) == (status, code, field)
+    assert not house.producer.sent
+    assert house.budget.used == 0
+
+
+def test_an_unknown_stream_is_told_the_known_ones(house: SimpleNamespace) -> None:
+    answer = house.ask(measure(), url="/v1/streams/telemetry.mesures")
+    assert (answer.status_code, answer.json()["known"]) == (404, [STREAM])
+
+
+@pytest.mark.parametrize("media", ["", "text/plain", "application/x-www-form-urlencoded"])
+def test_a_form_that_any_web_page_could_post_is_refused(house: SimpleNamespace, media: str) -> None:
+    assert house.ask(measure(), {"content-type": media}).status_code == 415
+
+
+def test_kafka_away_is_503_with_a_time_to_come_back(house: SimpleNamespace) -> None:
+    house.producer.away = AWAY
+    answer = house.ask(measure())
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "nobody answered" in answer.json()["reason"]
+    assert house.ask([measure()]).status_code == 503
+    assert house.ask(b"", url="/healthz", method="GET").status_code == 503
+    assert house.meters.accepted_events[STREAM] == house.budget.used == 0
+
+
+def test_a_batch_of_which_kafka_took_a_part_says_which(house: SimpleNamespace) -> None:
+    lost, large = (json.dumps(measure(value=n)).encode() for n in (2, 3))
+    house.producer.fates = {lost: AWAY, large: TooLarge("produce", "1 MB")}
+    answer = house.ask(b"[%s,%s,%s]" % (json.dumps(measure()).encode(), lost, large))
+    assert [i["status"] for i in answer.json()["items"]] == [202, 503, 413]
+    assert (answer.status_code, answer.headers["retry-after"]) == (207, "1")
+    assert house.meters.accepted_events[STREAM] == 1
+
+
+def test_no_answer_comes_before_kafka_has_acknowledged_every_item(house: SimpleNamespace) -> None:
+    house.producer.holding = True
+
+    async def story() -> None:
+        transport = httpx.ASGITransport(house.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://c") as client:
+            asked = asyncio.create_task(client.post(URL, json=[measure(), measure()]))
+            await _until(lambda: len(house.producer.waiting) == 2)
+            house.producer.waiting[1](None)
+            await asyncio.sleep(0.05)
+            assert not asked.done()
+            assert house.meters.accepted_events[STREAM] == 0
+            house.producer.waiting[0](None)
+            assert (await asked).status_code == 202
+
+    asyncio.run(story())
+    assert house.meters.accepted_events[STREAM] == 2
+
+
+def test_an_acknowledgement_after_the_deadline_is_not_counted(house: SimpleNamespace) -> None:
+    house.producer.holding = True
+    assert house.ask(measure()).status_code == 503
+    assert house.budget.used > 0, "bytes that the producer still holds must stay counted"
+    house.producer.waiting[0](None)
+    assert (house.budget.used, house.meters.accepted_events[STREAM]) == (0, 0)
+
+
+def test_a_full_house_says_so_instead_of_growing(house: SimpleNamespace) -> None:
+    assert house.budget.take(4 << 20)
+    answer = house.ask(measure())
+    assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+    assert house.budget.used == 4 << 20
+
+
+def test_a_body_that_does_not_come_is_given_up(house: SimpleNamespace) -> None:
+    async def story() -> httpx.Response:
+        async def slow():  # noqa: ANN202
+            yield b"{"
+            await asyncio.sleep(5)
+
+        transport = httpx.ASGITransport(house.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://c") as client:
+            return await client.post(URL, content=slow(), headers=JSON)
+
+    assert asyncio.run(story()).status_code == 408
+    assert house.budget.used == 0
+
+
+def test_health_and_metrics_have_pages(house: SimpleNamespace) -> None:
+    assert house.ask(b"", url="/healthz", method="GET").json() == {"status": "ok"}
+    assert house.ask(b"", url="/metrics", method="GET").text == "counts"
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(2):
+        while not true():
+            await asyncio.sleep(0.005)
