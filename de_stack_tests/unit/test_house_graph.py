@@ -1,0 +1,102 @@
+"""The asset graph: names, what every asset must carry, and a picture of it that a change must redraw."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from de_stack import naming
+from de_stack.definitions import defs
+
+SNAPSHOT = Path(__file__).with_name("asset_graph.json")
+
+
+@pytest.fixture(scope="module")
+def location() -> dg.Definitions:
+    return defs()
+
+
+@pytest.fixture(scope="module")
+def graph(location):  # noqa: ANN201
+    return location.resolve_asset_graph()
+
+
+def test_asset_keys_follow_the_grammar(graph) -> None:
+    for key in graph.get_all_asset_keys():
+        domain, name = key.path
+        layer, _, entity = name.partition("_")
+        assert naming.asset_key(domain, layer, entity) == list(key.path)
+
+
+def test_no_dependency_is_a_typing_error(graph) -> None:
+    strays = [k.to_user_string() for k in graph.get_all_asset_keys() if not graph.get(k).group_name]
+    assert not strays
+    for key in graph.external_asset_keys:
+        assert key.path[1].startswith("topic_"), f"{key}: a dependency that nobody defines"
+
+
+def test_every_asset_carries_group_owner_kinds_docstring_and_schema(graph) -> None:
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.group_name == key.path[0], key
+        assert node.owners, f"{key}: no owner"
+        assert node.kinds, f"{key}: no kind"
+        assert len(node.description or "") > 20, f"{key}: the docstring is the catalogue entry"
+        assert "dagster/column_schema" in node.metadata, f"{key}: no column schema"
+        assert "dagster/table_name" in node.metadata, f"{key}: no table name"
+
+
+def test_every_partitioned_asset_takes_a_range_in_one_run(graph) -> None:
+    for key in graph.materializable_asset_keys:
+        node = graph.get(key)
+        if node.partitions_def is not None:
+            assert node.backfill_policy == dg.BackfillPolicy.single_run(), key
+
+
+def test_the_graph_is_the_one_in_the_snapshot(graph, location) -> None:
+    drawn = {
+        "assets": {
+            key.to_user_string(): {
+                "reads": sorted(k.to_user_string() for k in graph.get(key).parent_keys),
+                "kinds": sorted(graph.get(key).kinds),
+                "partitioned": graph.get(key).partitions_def is not None,
+            }
+            for key in sorted(graph.get_all_asset_keys())
+        },
+        "checks": sorted(
+            f"{k.asset_key.to_user_string()}: {k.name}" for k in graph.asset_check_keys
+        ),
+        "sensors": sorted(s.name for s in location.sensors or []),
+    }
+    text = json.dumps(drawn, indent=2) + "\n"
+    if os.environ.get("DE_STACK_REDRAW"):
+        SNAPSHOT.write_text(text, encoding="utf-8")
+    assert SNAPSHOT.read_text(encoding="utf-8") == text, (
+        "the asset graph has changed; if that is meant: DE_STACK_REDRAW=1 pytest " + __file__
+    )
+
+
+def test_the_location_loads_in_a_fresh_interpreter_with_nothing_running(tmp_path) -> None:
+    code = (
+        "import sys, de_stack.definitions as d; d.defs().resolve_asset_graph(); "
+        "loaded = [m for m in ('kafka', 'psycopg', 'duckdb', 'deltalake', 'dbt.cli', 'pyspark.sql.connect.session')"
+        " if m in sys.modules]; print(','.join(loaded))"
+    )
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("DE_STACK", "DAGSTER"))}
+    env["DE_STACK_HOME"] = str(tmp_path / "nothing")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().splitlines()[-1:] in ([], [""]), (
+        f"clients were opened: {done.stdout}"
+    )
+    assert not (tmp_path / "nothing").exists(), "loading wrote into the state folder"
