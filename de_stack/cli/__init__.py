@@ -1,12 +1,13 @@
 """The `de-stack` command: what people type.
 
-Belongs here: arguments, output, exit codes. Does not belong here: doing the work. A module of this
-package that has `register(app)` adds its commands; heavy imports belong inside them.
+Belongs here: arguments, output, exit codes. Does not belong here: doing the work. A module of
+this package that has `register(app)` adds its commands; heavy imports belong inside them.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import sys
 
@@ -34,3 +35,7 @@ def main() -> None:
     except Failure as failure:
         sys.stderr.write(f"de-stack: {failure}\n")
         sys.exit(1)
+    except BrokenPipeError:
+        # `de-stack logs kafka | head`: nobody reads on. Python would complain again at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

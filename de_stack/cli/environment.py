@@ -1,10 +1,13 @@
-"""`de-stack jars`: what the machine needs beside Python packages.
+"""`de-stack jars | setup | doctor`: what the machine needs beside Python packages.
 
-Belongs here: progress and output. Does not belong here: the fetch (`local/jars.py`).
+Belongs here: progress and output. Does not belong here: the fetch (`local/jars.py`), the checks
+(`local/doctor.py`).
 """
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -20,7 +23,8 @@ def jars(
     missing, wrong = store.verify(store.locked())
     if verify and (bad := wrong + missing):
         names = "\n  ".join(
-            f"{jar.coordinate}: {'content differs' if jar in wrong else 'missing'}" for jar in bad
+            f"{jar.coordinate}: {'content differs from the lock' if jar in wrong else 'missing'}"
+            for jar in bad
         )
         raise PermanentFailure(f"verify the jars in {store.cache()}", names, "run `de-stack jars`")
     if todo := missing + wrong:
@@ -42,12 +46,41 @@ def _fetch(count: int) -> None:
     columns = (TextColumn("jars"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.description}")) as progress:
         task = progress.add_task("asking the registry", total=count)
-        store.fetch(
-            found.executable, lambda jar: progress.update(task, advance=1, description=jar.file_name)
-        )
+
+        def arrived(jar: store.Jar) -> None:
+            progress.update(task, advance=1, description=jar.file_name)
+
+        store.fetch(found.executable, arrived)
         progress.update(task, completed=count, description="")
 
 
+def setup() -> None:
+    """Make everything that pip does not bring: jars, dbt's sources and its manifest."""
+    jars(verify=False)
+    from de_stack.resources import dbt
+    from de_stack.settings import Settings
+
+    typer.echo(f"dbt manifest: {dbt.prepare(Settings())}")
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Check machine, versions, jars, ports, environment; exit code 1 if a check fails."""
+    from de_stack.local.doctor import examine
+    from de_stack.settings import default_home
+
+    found = examine(default_home())
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in found], indent=2))
+    else:
+        for finding in found:
+            typer.echo(f"{'ok   ' if finding.is_ok else 'WRONG'}  {finding.check}: {finding.seen}")
+            if not finding.is_ok:
+                typer.echo(f"       fix: {finding.fix}")
+    if not all(finding.is_ok for finding in found):
+        raise typer.Exit(1)
+
+
 def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(jars)
+    """Add the commands."""
+    for command in (jars, setup, doctor):
+        app.command()(command)

@@ -1,6 +1,7 @@
 """`de-stack up | down | restart`: the life of the local services.
 
-Belongs here: what these commands print. Does not belong here: starting anything (`local/stack.py`).
+Belongs here: what these commands print. Does not belong here: starting anything
+(`local/stack.py`).
 """
 
 from __future__ import annotations

@@ -29,8 +29,11 @@ def _probe(site: Site) -> str:
     address = secrets.dsn(site.home, site.ports["postgres"], "dagster", "dagster")
     try:
         with psycopg.connect(address, connect_timeout=2) as db:
-            query = "SELECT count(*) FROM daemon_heartbeats WHERE timestamp >= to_timestamp(%s)::timestamp"
-            row = db.execute(query, (since,)).fetchone()
+            row = db.execute(
+                "SELECT count(*) FROM daemon_heartbeats"
+                " WHERE timestamp >= to_timestamp(%s) AT TIME ZONE 'UTC'",
+                (since,),
+            ).fetchone()
     except psycopg.Error as error:
         return f"a heartbeat ({type(error).__name__})"
     return "" if row and row[0] else "a heartbeat"

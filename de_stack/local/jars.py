@@ -67,9 +67,13 @@ def cache() -> Path:
 
 
 def parse_lock(text: str) -> list[Jar]:
-    """Jars of a lock file: `folder group:artifact:version sha256` per line, `#` starts a comment."""
+    """Jars of a lock file: `folder group:artifact:version sha256` a line; `#`: a comment."""
     rows = [line.split() for line in text.splitlines() if line.strip() and line[0] != "#"]
-    return [Jar(folder, *coordinate.split(":"), sha256) for folder, coordinate, sha256 in rows]
+    jars = []
+    for folder, coordinate, sha256 in rows:
+        group, artifact, version = coordinate.split(":")
+        jars.append(Jar(folder, group, artifact, version, sha256))
+    return jars
 
 
 def locked(folder: str | None = None) -> list[Jar]:
@@ -85,7 +89,7 @@ def sha256_of(path: Path) -> str:
 
 
 def verify(jars: Iterable[Jar]) -> tuple[list[Jar], list[Jar]]:
-    """(missing, wrong): jars that are not in the cache, jars whose content is not the locked one."""
+    """(missing, wrong): jars not in the cache, jars whose content is not the locked one."""
     missing, wrong = [], []
     for jar in jars:
         if not jar.path.exists():
@@ -113,7 +117,7 @@ def class_path(folder: str) -> list[Path]:
     return [jar.path for jar in jars]
 
 
-def fetch(java: Path, progress: Callable[[Jar], None] = lambda jar: None) -> int:
+def fetch(java: Path, progress: Callable[[Jar], None]) -> int:
     """Fetch what the cache lacks, verify it, and only then put it in its place.
 
     Args:
@@ -167,8 +171,8 @@ def _fetch_folder(java: Path, root: Path, jars: list[Jar], progress: Callable[[J
                 raise PermanentFailure(
                     f"verify {jar.coordinate}",
                     f"sha256 is {got}, the lock says {jar.sha256}",
-                    "do not use it; run `de-stack jars` again, and if it stays so ask who runs your "
-                    "registry or mirror what it serves under this name",
+                    "run `de-stack jars` again; if it stays so, ask who runs your registry or "
+                    "mirror what it serves under this name",
                 )
             jar.path.parent.mkdir(parents=True, exist_ok=True)
             arrived.replace(jar.path)
@@ -182,8 +186,12 @@ def _run_ivy(
     command = [java, "-jar", ivy_jar(), "-settings", "settings.xml", "-ivy", "ivy.xml"]
     retrieve = ["-retrieve", "[artifact]-[revision].[ext]"]
     lines: list[str] = []
-    with subprocess.Popen(
-        [*command, *retrieve], cwd=staging, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    with subprocess.Popen(  # noqa: S603
+        [*command, *retrieve],
+        cwd=staging,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as ivy:
         assert ivy.stdout is not None  # noqa: S101
         for line in ivy.stdout:

@@ -1,7 +1,7 @@
 """Finds a Java that Kafka and Spark run on.
 
-Belongs here: the search, and the front for the runtime from pip. Does not belong here: JVM options of
-a service.
+Belongs here: the search, and the front for the runtime from pip. Does not belong here: JVM
+options of a service.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PLACES = (
 
 @dataclass(frozen=True)
 class Java:
-    """A Java installation: its folder, major version, and a sentence if it is not the preferred one."""
+    """A Java: its folder, major version, and a sentence if it is not the preferred one."""
 
     home: Path
     version: int
@@ -61,8 +61,12 @@ def parse_version(text: str) -> int | None:
 
 def _version_of(home: Path) -> int | None:
     try:
-        done = subprocess.run(
-            [home / "bin" / "java", "-version"], capture_output=True, text=True, timeout=20, check=False
+        done = subprocess.run(  # noqa: S603
+            [home / "bin" / "java", "-version"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -95,7 +99,7 @@ def front(runtime: Path, folder: Path) -> Path:
     java = folder / "bin" / "java"
     text = (
         "#!/bin/sh\n"
-        "for a in \"$@\"; do shift; "
+        'for a in "$@"; do shift; '
         '[ "$a" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$a"; done\n'
         f'exec {shlex.quote(str(runtime / "bin" / "java"))} "$@"\n'
     )

@@ -1,7 +1,7 @@
 """Kafka: one broker in KRaft mode, plain text, on loopback.
 
-Belongs here: the broker's process and configuration. Does not belong here: topics (they come from the
-contracts), clients (`resources/kafka.py`).
+Belongs here: the broker's process and configuration. Does not belong here: topics (they come from
+the contracts), clients (`resources/kafka.py`).
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ import base64
 import subprocess
 import uuid
 from functools import lru_cache
+from typing import Any
 
 from de_stack.failures import PermanentFailure
 from de_stack.local import jars, java
 from de_stack.local.service import LOOPBACK, Service, Site, listens
 from de_stack.local.templates import render
 
-_JVM = "-Xms64m -Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xss512k -XX:-UsePerfData".split()
+_DEADLINES: dict[str, Any] = {"request_timeout_ms": 3000, "bootstrap_timeout_ms": 3000}
+_JVM = ["-Xms64m", "-Xmx256m", "-Xss512k", "-XX:TieredStopAtLevel=1"]
+_JVM += ["-XX:+UseSerialGC", "-XX:-UsePerfData"]
 
 
 @lru_cache(maxsize=1)
@@ -51,7 +54,7 @@ def _prepare(site: Site) -> None:
     # An id that starts with a dash would be read as an option.
     cluster = "A" + cluster[1:] if cluster.startswith("-") else cluster
     arguments = ["format", "--ignore-formatted", "-t", cluster, "-c", _properties(site)]
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603
         [*_java(site, "kafka.tools.StorageTool"), *arguments],
         capture_output=True,
         text=True,
@@ -71,9 +74,7 @@ def _probe(site: Site) -> str:
 
     # The port opens before the broker has registered with its controller.
     try:
-        admin = KafkaAdminClient(
-            bootstrap_servers=f"{LOOPBACK}:{port}", request_timeout_ms=3000, bootstrap_timeout_ms=3000
-        )
+        admin = KafkaAdminClient(bootstrap_servers=f"{LOOPBACK}:{port}", **_DEADLINES)
     except KafkaError as error:
         return f"the broker ({type(error).__name__})"
     try:

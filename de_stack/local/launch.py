@@ -1,7 +1,7 @@
 """Becomes a service: reads `<spec>.json`, sets environment, account and folder, and `exec`s.
 
-Belongs here: the last step before a service's own code, free of imports outside the standard library
-(it is run by path, without site-packages). Does not belong here: what the services are.
+Belongs here: the last step before a service's own code, free of imports outside the standard
+library (it is run by path, without site-packages). Does not belong here: what the services are.
 
 The supervisor's configuration has no way to remove a variable or to quote every path; this has.
 """
@@ -13,7 +13,7 @@ import sys
 
 
 def main() -> None:
-    """Run the spec named in argv[1]; argv[2], its digest, is there for the supervisor to compare."""
+    """Run the spec named in argv[1]; argv[2], its digest, is for the supervisor to compare."""
     with open(sys.argv[1], encoding="utf-8") as file:  # noqa: PTH123
         spec = json.load(file)
     dropped = set(spec["unset"])
@@ -32,8 +32,8 @@ def main() -> None:
         os.setgid(account.pw_gid)
         os.setuid(account.pw_uid)
     os.chdir(spec["cwd"])
-    # A shell hands an ignored SIGINT on to what it starts with `&`, and Dagster does to SIGTERM what
-    # it finds for SIGINT: it could not be stopped.
+    # A shell hands an ignored SIGINT on to what it starts with `&`, and Dagster does to SIGTERM
+    # what it finds for SIGINT: it could not be stopped.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     os.umask(0o077)

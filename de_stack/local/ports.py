@@ -1,4 +1,4 @@
-"""Which port each service listens on: the preferred one, the one of last time, or the next free one.
+"""Which port each service gets: the preferred one, the one of last time, or the next free one.
 
 Belongs here: choosing ports on loopback. Does not belong here: which service wants which port.
 """

@@ -1,7 +1,7 @@
 """Postgres 18 from the pip wheel: run storage of Dagster, the ledger, the serving tables.
 
-Belongs here: the server's process, its three databases and their roles. Does not belong here: tables
-(`flow/` and Dagster make their own), or where its files can lie (`postgres_files.py`).
+Belongs here: the server's process, its three databases and their roles. Does not belong here:
+tables (`flow/` and Dagster make their own), or where its files can lie (`postgres_files.py`).
 """
 
 from __future__ import annotations
@@ -64,9 +64,15 @@ def _initdb(site: Site, folder: Path) -> None:
     password_file.write_text(secrets.password(site.home, SUPERUSER))
     files.give(new)
     files.give(password_file)
-    options = ["--auth=scram-sha-256", f"--pwfile={password_file}", "-E", "UTF8", "--locale=C.UTF-8"]
+    options = [
+        "--auth=scram-sha-256",
+        f"--pwfile={password_file}",
+        "-E",
+        "UTF8",
+        "--locale=C.UTF-8",
+    ]
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603
             [files.binaries(site.home) / "initdb", "-D", new, "-U", SUPERUSER, *options],
             env={"PATH": "/usr/bin:/bin", "HOME": str(new), "LC_ALL": "C.UTF-8"},
             cwd=new,
@@ -118,7 +124,9 @@ def _make_databases(site: Site) -> None:
             verb = "ALTER" if name in roles else "CREATE"
             options = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD {}"
             db.execute(
-                sql.SQL(f"{verb} ROLE {{}} {options}").format(sql.Identifier(name), sql.Literal(hashed))
+                sql.SQL(f"{verb} ROLE {{}} {options}").format(
+                    sql.Identifier(name), sql.Literal(hashed)
+                )
             )
             if name not in databases:
                 db.execute(sql.SQL("CREATE DATABASE {0} OWNER {0}").format(sql.Identifier(name)))

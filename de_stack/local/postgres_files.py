@@ -1,7 +1,7 @@
 """Where Postgres' binaries and data lie, and whose they are.
 
-Belongs here: the account that Postgres runs as, and moving its files to where that account can go.
-Does not belong here: running the server (`postgres.py`).
+Belongs here: the account that Postgres runs as, and moving its files to where that account can
+go. Does not belong here: running the server (`postgres.py`).
 
 Postgres refuses to run as root: then it runs as `nobody`, who cannot enter a home below /root.
 """

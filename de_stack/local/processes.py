@@ -39,7 +39,7 @@ def _service_of(process: psutil.Process, home: Path, postgres_data: Path) -> str
 
 
 def of_stack(home: Path, postgres_data: Path) -> dict[int, str]:
-    """pid -> service of every live process of the stack, whoever its parent is now."""
+    """Service by pid of every live process of the stack, whoever its parent is now."""
     found = {}
     mine = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     for process in psutil.process_iter():
@@ -77,7 +77,7 @@ def end(pids: Iterable[int], grace_seconds: float = 10) -> None:
 
 
 def memory(pid: int) -> tuple[int, int]:
-    """(PSS, RSS) in bytes of a process and all below it; PSS falls back to RSS where it is unknown."""
+    """(PSS, RSS) in bytes of a process and all below it; RSS for both where PSS is unknown."""
     pss = rss = 0
     try:
         root = psutil.Process(pid)

@@ -1,6 +1,7 @@
 """All local services, in the order in which a person would list them.
 
-Belongs here: the list, and what it says about order. Does not belong here: any service's own facts.
+Belongs here: the list, and what it says about order. Does not belong here: any service's own
+facts.
 """
 
 from __future__ import annotations
@@ -55,10 +56,23 @@ def with_dependencies(names: Iterable[str]) -> list[Service]:
 
     def add(name: str) -> None:
         if name not in found:
-            for needed in SERVICES[name].depends_on:
+            for needed in (*SERVICES[name].depends_on, *SERVICES[name].alongside):
                 add(needed)
             found[name] = SERVICES[name]
 
     for name in check(names) or SERVICES:
         add(name)
     return list(found.values())
+
+
+def stopping_waves(names: Iterable[str]) -> list[list[str]]:
+    """Names that can be stopped together, group by group: dependents come first."""
+    left = set(names)
+    waves = []
+    while left:
+        needed = {
+            n for name in left for n in (*SERVICES[name].depends_on, *SERVICES[name].alongside)
+        }
+        waves.append(sorted(left - needed))
+        left &= needed
+    return waves

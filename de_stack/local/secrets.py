@@ -29,6 +29,6 @@ def password(home: Path, role: str) -> str:
 
 
 def dsn(home: Path, port: int, role: str, database: str) -> str:
-    """libpq URL that names the password file: it may be logged, shown and stored."""
+    """Address for libpq; it names the password file, so it may be logged and stored."""
     file = quote(str(pass_file(home, role)), safe="/")
     return f"postgresql://{role}@{LOOPBACK}:{port}/{database}?passfile={file}"

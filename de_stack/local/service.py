@@ -1,7 +1,7 @@
 """What a local service is, and the place that it runs in.
 
-Belongs here: the shared types of the files of this folder. Does not belong here: any one service, or
-the order in which services are started (`stack.py`).
+Belongs here: the shared types of the files of this folder. Does not belong here: any one service,
+or the order in which services are started (`stack.py`).
 """
 
 from __future__ import annotations
@@ -51,10 +51,13 @@ class Service:
         command: argv; may not hold a secret, everybody can read it in the process list.
         probe: empty when ready, else what is being waited for.
         ports: port name -> preferred port.
+        depends_on: services that must be ready before this one is started.
+        alongside: services that must be there, too, but can be started at the same time.
         environment: added to the inherited environment.
         addresses: settings (`settings.ADDRESSES`) that this service provides.
         prepare: runs before every start; idempotent.
-        after_ready: runs when the probe has passed, at every `up`; idempotent.
+        after_ready: runs at every `up`, when the probe has passed and `alongside` is ready;
+            idempotent.
         user: account to run as, when not the caller's.
         follows_settings: restarted when an address or a remembered setting has changed.
         settle_seconds: a process that ends sooner has failed to start.
@@ -65,6 +68,7 @@ class Service:
     probe: Callable[[Site], str]
     ports: Mapping[str, int] = field(default_factory=dict)
     depends_on: tuple[str, ...] = ()
+    alongside: tuple[str, ...] = ()
     environment: Callable[[Site], dict[str, str]] = _empty
     addresses: Callable[[Site], dict[str, str]] = _empty
     prepare: Callable[[Site], None] = _nothing

@@ -1,6 +1,7 @@
 """The Spark that comes in the PySpark wheel, found without importing it.
 
-Belongs here: paths and versions of that installation. Does not belong here: running it (`spark.py`).
+Belongs here: paths and versions of that installation. Does not belong here: running it
+(`spark.py`).
 """
 
 from __future__ import annotations

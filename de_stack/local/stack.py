@@ -1,7 +1,7 @@
 """The life of the local stack: up, down, restart.
 
-Belongs here: order, healing, waiting. Does not belong here: any one service, what is printed where
-(`cli/`), or how a process is kept (`supervisor.py`).
+Belongs here: order, healing, waiting. Does not belong here: any one service, what is printed
+where (`cli/`), or how a process is kept (`supervisor.py`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from de_stack.failures import PermanentFailure
 from de_stack.local import ports, postgres, postgres_files, processes, state, supervisor
-from de_stack.local.registry import SERVICES, check, with_dependencies
+from de_stack.local.registry import SERVICES, check, stopping_waves, with_dependencies
 from de_stack.local.service import Service, Site
 from de_stack.local.starting import Starter
 from de_stack.settings import default_home
@@ -51,7 +50,7 @@ def site_of(home: Path) -> Site:
 
 
 def strays(home: Path) -> dict[int, str]:
-    """pid -> service of processes of the stack that supervisord does not keep."""
+    """Service by pid of processes of the stack that supervisord does not keep."""
     kept = {name for name, info in supervisor.processes(home).items() if info["pid"]}
     found = processes.of_stack(home, postgres.data(site_of(home)))
     if not supervisor.is_alive(home):
@@ -92,13 +91,18 @@ def _remember(home: Path, wanted: list[Service], say: Say) -> Site:
     known = state.load(home)
     ours = frozenset(p for name in kept & SERVICES.keys() for p in SERVICES[name].ports)
     chosen, moved = ports.choose(
-        {name: port for service in wanted for name, port in service.ports.items()}, known["ports"], ours
+        {name: port for service in wanted for name, port in service.ports.items()},
+        known["ports"],
+        ours,
     )
     for sentence in moved:
         say(sentence)
     known["ports"] |= chosen
     known["settings"] |= state.sticky_from(os.environ)
-    known["settings"] |= {"lake_uri": str(home / "lake"), "warehouse_path": str(home / "warehouse.duckdb")}
+    known["settings"] |= {
+        "lake_uri": str(home / "lake"),
+        "warehouse_path": str(home / "warehouse.duckdb"),
+    }
     site = Site(home, known["ports"])
     for service in wanted:
         known["settings"] |= service.addresses(site)
@@ -114,13 +118,18 @@ def _start_all(site: Site, wanted: list[Service], say: Say) -> dict[str, float]:
     took: dict[str, float] = {}
     starter = Starter(site, cancelled, say)
 
+    def wait_for(names: Iterable[str]) -> None:
+        for needed in names:
+            while not ready[needed].wait(0.1) and not cancelled.is_set():
+                pass
+
     def bring_up(service: Service) -> None:
-        for needed in service.depends_on:
-            while not ready[needed].wait(0.1):
-                if cancelled.is_set():
-                    return
+        wait_for(service.depends_on)
+        if cancelled.is_set():
+            return
         try:
-            if (seconds := starter.bring_up(service)) is not None:
+            seconds = starter.bring_up(service, lambda: wait_for(service.alongside))
+            if seconds is not None:
                 took[service.name] = seconds
             ready[service.name].set()
         except BaseException:
@@ -188,24 +197,16 @@ def down(say: Say = _quiet, *, purge: bool = False) -> None:
 
 def _stop_all(home: Path, say: Say) -> None:
     running = supervisor.processes(home)
-    order = [name for name in reversed(with_dependencies_names()) if name in running]
-    for name in order:
-        if running[name]["state"] in supervisor.ALIVE:
-            say(f"stopping {name}")
-            supervisor.stop(home, name)
+    alive = [
+        n for n, info in running.items() if info["state"] in supervisor.ALIVE and n in SERVICES
+    ]
+    for wave in stopping_waves(alive):
+        say(f"stopping {', '.join(wave)}")
+        with ThreadPoolExecutor(max_workers=len(wave)) as pool:
+            list(pool.map(lambda name: supervisor.stop(home, name), wave))
     found = processes.of_stack(home, postgres.data(site_of(home)))
     first = {pid: name for pid, name in found.items() if name != "supervisord"}
     if first:
         processes.end(first)
     processes.end(pid for pid in found if pid not in first)
     supervisor.remove_socket(home)
-
-
-def with_dependencies_names() -> list[str]:
-    """Names of all services, dependencies first."""
-    return [service.name for service in with_dependencies(())]
-
-
-def remembered(home: Path) -> dict[str, Any]:
-    """What the state says about each service that was ever started."""
-    return state.load(home)["services"]

@@ -1,6 +1,7 @@
 """Brings one service up: prepares it, hands it to supervisord, waits until it answers.
 
-Belongs here: what one service goes through. Does not belong here: order between services (`stack.py`).
+Belongs here: what one service goes through. Does not belong here: order between services
+(`stack.py`).
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ class Starter:
         """Services that were started here and are not ready yet."""
         return sorted(self._begun)
 
-    def bring_up(self, service: Service) -> float | None:
+    def bring_up(
+        self, service: Service, wait_for_others: Callable[[], None] = lambda: None
+    ) -> float | None:
         """Make a service run and wait until it is ready.
 
         Returns:
@@ -62,6 +65,7 @@ class Starter:
         info = supervisor.processes(site.home).get(name, {})
         if info.get("state") in supervisor.ALIVE:
             if digest == supervisor.configured_digest(site, name) and not service.probe(site):
+                wait_for_others()
                 service.after_ready(site)
                 return None
             self._say(f"{name}: restarting (its settings changed, or it does not answer)")
@@ -73,6 +77,9 @@ class Starter:
         supervisor.configure(site, service, spec, digest)
         supervisor.begin(site.home, name)
         self._wait(service)
+        wait_for_others()
+        if self._cancelled.is_set():
+            return None
         service.after_ready(site)
         self._begun.discard(name)
         seconds = time.monotonic() - began
@@ -84,7 +91,9 @@ class Starter:
         """What the process is started with, and the digest of what a change of it would matter."""
         site = self._site
         own = service.environment(site) | supervisor.environment(site.home, service.name)
-        remembered = {f"DE_STACK_{k.upper()}": str(v) for k, v in self._known.items() if k in STICKY}
+        remembered = {
+            f"DE_STACK_{k.upper()}": str(v) for k, v in self._known.items() if k in STICKY
+        }
         given = {
             name: value
             for name, value in os.environ.items()
@@ -100,7 +109,9 @@ class Starter:
         }
         compared: dict[str, Any] = {"env": own, "ports": {p: site.ports[p] for p in service.ports}}
         if service.follows_settings:
-            compared["settings"] = {k: str(v) for k, v in self._known.items() if k in ADDRESSES | STICKY}
+            compared["settings"] = {
+                k: str(v) for k, v in self._known.items() if k in ADDRESSES | STICKY
+            }
         return spec, supervisor.digest_of(spec, compared)
 
     def _wait(self, service: Service) -> None:
@@ -120,7 +131,11 @@ class Starter:
             if died or late:
                 supervisor.stop(site.home, name)
                 kind = PermanentFailure if died else TransientFailure
-                got = "it ended" if died else f"still no {missing} after {service.start_seconds:.0f} s"
+                got = (
+                    "it ended"
+                    if died
+                    else f"still no {missing} after {service.start_seconds:.0f} s"
+                )
                 log = site.log(name)
                 text = f"{got}. Last lines of {log}:\n{tail(log)}\n"
                 raise kind(f"start {name}", text, f"`de-stack doctor`, then `de-stack up {name}`")

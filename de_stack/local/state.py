@@ -1,7 +1,8 @@
 """What the stack remembers between commands: `<home>/state.json`.
 
-Belongs here: its shape, its atomic writing, the lock that keeps two commands apart. Does not belong
-here: reading it as settings (`settings.py`), and never a password: the file names password files.
+Belongs here: its shape, its atomic writing, the lock that keeps two commands apart. Does not
+belong here: reading it as settings (`settings.py`), and never a password: the file names password
+files.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def make_home(home: Path) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file of mode 0600 in one step: a reader sees the old or the new text, never a half."""
+    """Write a file of mode 0600 in one step: a reader sees the old or the new text."""
     new = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)

@@ -1,4 +1,4 @@
-"""Talks to supervisord, which keeps the processes: starts it, tells it what to keep, asks how it is.
+"""Talks to supervisord, which keeps the processes: starts it, tells it what to keep.
 
 Belongs here: its configuration, its socket, its remote calls. Does not belong here: the order of
 starting, readiness (`stack.py`), or what the services are.
@@ -39,7 +39,7 @@ RUNNING, ALIVE, DEAD = 20, frozenset({10, 20, 30, 40}), frozenset({100, 200})
 
 
 def socket_path(home: Path) -> Path:
-    """Supervisor's socket: in the home, or, when that path is too long, in a private folder of /tmp.
+    """Supervisor's socket: in the home, or in a private folder of /tmp if that path is too long.
 
     Raises:
         PermanentFailure: somebody else owns that folder.
@@ -53,7 +53,9 @@ def socket_path(home: Path) -> Path:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise PermanentFailure(
-            f"use {folder} for the socket", "it is not ours alone", "set DE_STACK_HOME to a shorter path"
+            f"use {folder} for the socket",
+            "it is not ours alone",
+            "set DE_STACK_HOME to a shorter path",
         )
     return folder / "supervisord.sock"
 
@@ -120,7 +122,7 @@ def start(home: Path) -> None:
     write_private(conf, render("supervisord.conf", home=home, socket=socket_path(home), user=user))
     socket_path(home).unlink(missing_ok=True)
     env = {name: value for name, value in os.environ.items() if name not in UNSET}
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "supervisor.supervisord", "-c", conf],
         env=env | environment(home, "supervisord"),
         stdin=subprocess.DEVNULL,
@@ -206,7 +208,7 @@ def stop(home: Path, name: str) -> None:
 
 
 def remove_socket(home: Path) -> None:
-    """Remove the socket of a supervisord that is gone, and its folder if it lies outside the home."""
+    """Remove the socket of a supervisord that is gone, and a folder made for it."""
     path = socket_path(home)
     path.unlink(missing_ok=True)
     if not path.is_relative_to(home):

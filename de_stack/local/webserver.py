@@ -1,7 +1,7 @@
 """Dagster's webserver: the asset graph in a browser.
 
-Belongs here: its process, and the check that it really shows our definitions. Does not belong here:
-anything that it shows.
+Belongs here: its process, and the check that it really shows our definitions. Does not belong
+here: anything that it shows.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def _definitions_loaded(site: Site) -> None:
         if time.monotonic() > deadline or "UNAVAILABLE" not in message and any(found):
             kind = PermanentFailure if any(found) else TransientFailure
             log = site.log("code_server")
-            raise kind("load de_stack.definitions", message.strip(), f"read {log}, mend, `de-stack up`")
+            raise kind(
+                "load de_stack.definitions", message.strip(), f"read {log}, mend, `de-stack up`"
+            )
         time.sleep(0.5)
 
 
@@ -77,7 +79,9 @@ SERVICE = Service(
     command=_command,
     probe=_probe,
     ports={"webserver": 3000},
-    depends_on=("postgres", "code_server"),
+    depends_on=("postgres",),
+    # Both import for seconds; the webserver finds the code server when it is there.
+    alongside=("code_server",),
     environment=dagster_home.environment,
     addresses=lambda site: {"webserver_url": url(site)},
     prepare=dagster_home.prepare,
