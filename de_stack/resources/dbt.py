@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 PROJECT = _PACKAGE.parent / "dbt_project"
+_LOG = logging.getLogger(__name__)
 _NOT_INPUT = {"target", "logs", ".user.yml"}
 
 
@@ -45,6 +47,8 @@ def prepare(settings: Settings | None = None, project: Path = PROJECT) -> Path:
     made_from = stamp.read_text(encoding="utf-8") if stamp.exists() else None
     if target.exists() and made_from == _fingerprint(project):
         return target
+    # A warning, for a code location that waits here should say why.
+    _LOG.warning("dbt's manifest is missing or older than the project: making it (about 5 s)")
     try:
         _make(project, target, stamp)
     except OSError as error:
@@ -68,7 +72,8 @@ def _make(project: Path, target: Path, stamp: Path) -> None:
     # Taken before dbt reads: whatever changes while it does makes the manifest old, not wrong.
     fingerprint = _fingerprint(project)
     with tempfile.TemporaryDirectory(prefix="de-stack-dbt-") as folder:
-        said = dbt_process.run(["--no-partial-parse", "parse"], {}, Path(folder), project)
+        arguments = ["--no-partial-parse", "parse"]
+        said = dbt_process.run(arguments, {}, Path(folder), project, echo=False)
         if said.exit_code != 0:
             raise PermanentFailure(f"parse {project}", said.tail, "mend what dbt names")
         target.parent.mkdir(exist_ok=True)

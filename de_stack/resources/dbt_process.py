@@ -121,8 +121,10 @@ def run(
     target: Path,
     project: Path,
     logs: Path | None = None,
+    *,
+    echo: bool = True,
 ) -> Said:
-    """Run any dbt command; its output also goes to our standard output.
+    """Run any dbt command; with `echo` its output also goes to our standard output.
 
     Only `values` decide: dbt's variables of the calling shell do not reach it.
     """
@@ -139,7 +141,8 @@ def run(
     command = [sys.executable, "-c", _START, *arguments]
     with _child(command, {**clean, **places, **values}) as process:
         for line in process.stdout or ():
-            sys.stdout.write(line)
+            if echo:
+                sys.stdout.write(line)
             last = [*last[-29:], line]
         return Said(process.wait(), "".join(last).strip())
 
