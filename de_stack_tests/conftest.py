@@ -1,0 +1,53 @@
+"""What all tests share: the mark of each folder, and one set of real services per session.
+
+Belongs here: fixtures that more than one folder uses. Does not belong here: test data of one subject.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+HOME = REPOSITORY / ".de_stack_test"
+
+# A developer's own stack, profile or exports must neither help nor harm.
+for _name in [name for name in os.environ if name.startswith("DE_STACK_")]:
+    if _name != "DE_STACK_JAR_CACHE":
+        del os.environ[_name]
+os.environ.pop("DAGSTER_HOME", None)
+os.environ["DE_STACK_HOME"] = str(HOME)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The folder is the mark; what starts nothing runs first."""
+    folders = ("unit", "integration", "end_to_end")
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in folders:
+            item.add_marker(folder)
+    order = {folder: place for place, folder in enumerate(folders)}
+    items.sort(key=lambda item: max((order.get(m.name, -1) for m in item.iter_markers()), default=0))
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[object]:
+    """Settings of Postgres, Kafka and Spark, started as a user starts them, on ports of their own."""
+    from de_stack.local import postgres, processes
+    from de_stack.local.stack import down, site_of, up
+    from de_stack.settings import Settings
+
+    down(purge=True)
+    site = site_of(HOME)
+    try:
+        up(["postgres", "kafka", "spark"], print)
+        yield Settings()
+    finally:
+        data = postgres.data(site)
+        down(purge=True)
+        left = processes.of_stack(HOME, data)
+    assert not left, f"processes survived `down`: {left}"
+    assert not HOME.exists()

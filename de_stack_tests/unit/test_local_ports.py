@@ -1,0 +1,54 @@
+"""Ports: preferred, sticky, moved."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from de_stack.failures import PermanentFailure
+from de_stack.local.ports import choose, is_free
+
+
+def test_a_free_preferred_port_is_taken_and_nothing_is_said() -> None:
+    assert choose({"kafka": 19092}, {}, free=lambda port: True) == ({"kafka": 19092}, [])
+
+
+def test_the_port_of_last_time_comes_before_the_preferred_one() -> None:
+    assert choose({"kafka": 19092}, {"kafka": 20000}, free=lambda port: True)[0] == {"kafka": 20000}
+
+
+def test_a_taken_port_moves_and_the_move_is_told() -> None:
+    ports, moved = choose({"kafka": 19092}, {}, free=lambda port: port > 19093)
+    assert ports == {"kafka": 19094}
+    assert moved == ["kafka: port 19092 is taken by another process, moved to 19094"]
+
+
+def test_two_services_never_get_the_same_port() -> None:
+    ports, _ = choose({"a": 5000, "b": 5000}, {}, free=lambda port: True)
+    assert ports == {"a": 5000, "b": 5001}
+
+
+def test_the_port_of_a_service_that_is_not_asked_for_is_left_to_it() -> None:
+    ports, _ = choose({"a": 5000}, {"b": 5000}, free=lambda port: True)
+    assert ports == {"a": 5001}
+
+
+def test_the_port_of_our_own_running_process_stays_although_it_is_not_free() -> None:
+    ports, moved = choose({"a": 5000}, {"a": 5007}, frozenset({"a"}), free=lambda port: False)
+    assert (ports, moved) == ({"a": 5007}, [])
+
+
+def test_no_free_port_is_a_failure_that_names_the_service() -> None:
+    with pytest.raises(PermanentFailure, match="port for kafka.*19092 to 19591 is taken"):
+        choose({"kafka": 19092}, {}, free=lambda port: False)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
+def test_a_port_somebody_listens_on_is_not_free(address: str) -> None:
+    with socket.socket() as listener:
+        listener.bind((address, 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        assert not is_free(port)
+    assert is_free(port)
