@@ -46,9 +46,7 @@ def spec_of(graph: Graph, model: Model) -> dg.AssetSpec:
 def checks_of(graph: Graph) -> list[dg.AssetCheckSpec]:
     """One check for each data test and table at which it is shown."""
     return [
-        dg.AssetCheckSpec(
-            check.name, asset=key_of(graph.models[m]), description=check.description
-        )
+        dg.AssetCheckSpec(check.name, asset=key_of(graph.models[m]), description=check.description)
         for check in graph.checks
         for m in check.models
     ]
