@@ -120,6 +120,20 @@ def test_a_broken_producer_is_replaced_at_the_next_request() -> None:
     assert producers[0].closed
 
 
+def test_a_producer_that_does_not_settle_in_time_is_replaced_and_its_messages_are_let_go() -> None:
+    stuck, good = FakeProducer(holding=True), FakeProducer()
+    left, budget = iter([stuck, good]), Budget(100)
+
+    async def story() -> None:
+        door = Door(lambda: next(left), budget)
+        (failure,) = await door.send("t", [message("a")], 0.05)
+        assert isinstance(failure, TransientFailure)
+        assert await door.send("t", [message("a")], 1.0) == [None]
+
+    asyncio.run(story())
+    assert stuck.closed == [0.0]
+
+
 def test_closing_hands_over_what_is_queued_before_it_flushes() -> None:
     producer, go_on = FakeProducer(), threading.Event()
 

@@ -16,7 +16,8 @@ from de_stack.contracts.decode import decoder_for
 from de_stack.contracts.model import Field
 from de_stack.sources.generator.config import load_config
 from de_stack.sources.generator.events import Event, Events
-from de_stack.sources.generator.functions import WALKS_KEPT, Use, Walk, rfc3339
+from de_stack.sources.generator.function import Use, rfc3339
+from de_stack.sources.generator.functions import WALKS_KEPT, Walk
 
 STREAM = load_all()["telemetry.measures"]
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -18,10 +18,10 @@ from de_stack.failures import Failure, PermanentFailure
 from de_stack.settings import Settings
 from de_stack.sources.collector.body import new_id
 from de_stack.sources.collector.check import Check
-from de_stack.sources.collector.door import Door, Producer
+from de_stack.sources.collector.door import Door
 from de_stack.sources.collector.meters import Meters
 from de_stack.sources.collector.receive import Entrance, Limits, Receiver
-from de_stack.sources.collector.under_way import Budget
+from de_stack.sources.collector.under_way import Budget, Producer
 from de_stack.sources.logs import configure
 
 if TYPE_CHECKING:

@@ -7,44 +7,17 @@ belong here: HTTP, and what a Kafka client looks like (`kafka_producer.py`).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 from de_stack.failures import Failure, TransientFailure
 from de_stack.sources.collector.check import Message
-from de_stack.sources.collector.under_way import Budget, Parcel, Settled
+from de_stack.sources.collector.under_way import Budget, Parcel, Producer
 
 log = logging.getLogger(__name__)
-
-
-class Producer(Protocol):
-    """What the door needs of Kafka. All but `send` raise `Failure`.
-
-    broken: it will not get well by itself and has to be replaced.
-    """
-
-    broken: bool
-
-    def prepare(self, topic: str) -> None:
-        """Find the topic; may block for seconds."""
-        ...
-
-    def send(self, topic: str, message: Message, settled: Settled) -> None:
-        """Queue a message; never blocks once `prepare` has returned for its topic."""
-        ...
-
-    def reach(self, seconds: float) -> None:
-        """Ask the broker something; blocks for at most `seconds`."""
-        ...
-
-    def close(self, seconds: float) -> None:
-        """Flush for at most `seconds`, then let go."""
-        ...
 
 
 class Door:
@@ -81,8 +54,12 @@ class Door:
         parcel = Parcel(len(messages), lambda: self._budget.give(size))
         until = self._clock() + seconds
         self._pool.submit(self._hand_over, topic, messages, parcel, until)
-        with contextlib.suppress(TimeoutError):
+        try:
             await asyncio.wait_for(asyncio.shield(parcel.done), seconds)
+        except TimeoutError:
+            # It should have given up before us: it is stuck, and a retry there would be stuck too.
+            if parcel.holder is not None:
+                parcel.holder.broken = True
         return parcel.results()
 
     def _hand_over(
@@ -92,7 +69,7 @@ class Door:
             if self._clock() >= until:
                 parcel.fail(TransientFailure("produce", "the request's time was over in the queue"))
                 return
-            producer = self._ready(topic)
+            producer = parcel.holder = self._ready(topic)
         except Failure as failure:
             parcel.fail(failure)
             return

@@ -100,7 +100,11 @@ class KafkaSender:
         from kafka.errors import KafkaError
 
         def failed(error: Exception) -> None:
-            settled(self._failure(f"produce to {topic}", error))
+            failure = self._failure(f"produce to {topic}", error)
+            # kafka-python 3.0.12 drops its producer id when a batch expires and never gets
+            # another (`reset_producer_id` leaves the state READY): it would hold all later ones.
+            self.broken = self.broken or not isinstance(failure, TooLarge)
+            settled(failure)
 
         try:
             future = self._producer.send(
@@ -135,6 +139,8 @@ class KafkaSender:
             self._producer.close(timeout=seconds)
         except KafkaError as error:
             log.warning("closed with messages unsent", extra={"reason": error})
+            # `close` leaves the thread running when its flush fails, and the messages unsettled.
+            self._producer._sender.force_close()  # pyright: ignore[reportAttributeAccessIssue]
 
     def _failure(self, tried: str, error: BaseException) -> Failure:
         from kafka import errors

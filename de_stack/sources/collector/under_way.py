@@ -1,6 +1,6 @@
-"""What has been taken in and is not settled yet: how many bytes, and which messages of a request.
+"""What has been taken in and is not settled yet: how many bytes, which messages, in whose hands.
 
-Belongs here: counting. Does not belong here: sending.
+Belongs here: keeping account, and the form of a producer. Does not belong here: sending.
 """
 
 from __future__ import annotations
@@ -9,11 +9,38 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from de_stack.failures import Failure, TransientFailure
+from de_stack.sources.collector.check import Message
 
 # Called once per message, from any thread: None = Kafka has acknowledged it.
 Settled = Callable[[Failure | None], None]
+
+
+class Producer(Protocol):
+    """What the door needs of Kafka. All but `send` raise `Failure`.
+
+    broken: it will not get well by itself and has to be replaced.
+    """
+
+    broken: bool
+
+    def prepare(self, topic: str) -> None:
+        """Find the topic; may block for seconds."""
+        ...
+
+    def send(self, topic: str, message: Message, settled: Settled) -> None:
+        """Queue a message; never blocks once `prepare` has returned for its topic."""
+        ...
+
+    def reach(self, seconds: float) -> None:
+        """Ask the broker something; blocks for at most `seconds`."""
+        ...
+
+    def close(self, seconds: float) -> None:
+        """Flush for at most `seconds`, then let go."""
+        ...
 
 
 class Budget:
@@ -43,6 +70,7 @@ class Parcel:
     def __init__(self, count: int, settled: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = self._loop.create_future()
+        self.holder: Producer | None = None
         self._lock = threading.Lock()
         self._open, self._settled = count, settled
         late = TransientFailure("produce", "Kafka did not acknowledge in time")

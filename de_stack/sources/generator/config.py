@@ -23,7 +23,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from de_stack.failures import PermanentFailure
-from de_stack.sources.generator.functions import FUNCTIONS, SHORT, Choice, Constant, Function, Walk
+from de_stack.sources.generator.function import Function
+from de_stack.sources.generator.functions import FUNCTIONS, SHORT, Choice, Constant, Walk
 
 if TYPE_CHECKING:
     from de_stack.contracts import Field as ContractField

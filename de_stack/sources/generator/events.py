@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from de_stack.sources.generator.functions import Choice, Function, Make, Use, Walk, rfc3339
+from de_stack.sources.generator.function import Function, Make, Use, rfc3339
+from de_stack.sources.generator.functions import Choice, Walk
 
 if TYPE_CHECKING:
     from de_stack.contracts import Stream

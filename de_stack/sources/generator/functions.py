@@ -10,35 +10,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-# (values of the record made so far, time of the event) -> value
-Make = Callable[[dict[str, Any], datetime], Any]
+from de_stack.sources.generator.function import CONVERT, Function, Make, Use, rfc3339
+
 Scalar = str | int | float | bool
 WALKS_KEPT = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """Where a function is used: type and seed of the field, the fields that a walk belongs to."""
-
-    kind: str
-    seed: str
-    per: tuple[str, ...] = ()
-
-
-class Function(BaseModel):
-    """Arguments of a function; a word that it does not know is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-    def maker(self, use: Use) -> Make:
-        """What makes the values of one field."""
-        raise NotImplementedError
 
 
 class Constant(Function):
@@ -170,25 +150,7 @@ class Fake(Function):
     def maker(self, use: Use) -> Make:
         """Asks the provider."""
         bound = self._bound(use.seed)
-        return lambda _record, _now: _CONVERT[use.kind](bound())
-
-
-def rfc3339(moment: date) -> str:
-    """`2026-01-02T03:04:05.678Z`; a time without a zone is taken as UTC."""
-    if not isinstance(moment, datetime):
-        moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-_CONVERT: dict[str, Callable[[Any], Any]] = {
-    "string": str,
-    "integer": int,
-    "number": float,
-    "boolean": bool,
-    "timestamp": rfc3339,
-    "date": str,
-}
+        return lambda _record, _now: CONVERT[use.kind](bound())
 
 
 FUNCTIONS: dict[str, type[Function]] = {

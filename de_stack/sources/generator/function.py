@@ -1,0 +1,53 @@
+"""What a function of the generator is, and the forms that values take on the wire.
+
+Belongs here: the base class and conversions. Does not belong here: the functions (`functions.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+# (values of the record made so far, time of the event) -> value
+Make = Callable[[dict[str, Any], datetime], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Where a function is used: type and seed of the field, the fields that a walk belongs to."""
+
+    kind: str
+    seed: str
+    per: tuple[str, ...] = ()
+
+
+class Function(BaseModel):
+    """Arguments of a function; a word that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    def maker(self, use: Use) -> Make:
+        """What makes the values of one field."""
+        raise NotImplementedError
+
+
+def rfc3339(moment: date) -> str:
+    """`2026-01-02T03:04:05.678Z`; a time without a zone is taken as UTC."""
+    if not isinstance(moment, datetime):
+        moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+CONVERT: dict[str, Callable[[Any], Any]] = {
+    "string": str,
+    "integer": int,
+    "number": float,
+    "boolean": bool,
+    "timestamp": rfc3339,
+    "date": str,
+}
