@@ -30,13 +30,9 @@ def _of(field: Field) -> list[tuple[str, str]]:
     if field.maximum is not None:
         found.append((f"<= {field.maximum:g}", f"{column} > {field.maximum!r}"))
     if field.min_length is not None:
-        found.append(
-            (f"length >= {field.min_length}", f"length({column}) < {field.min_length}")
-        )
+        found.append((f"length >= {field.min_length}", f"length({column}) < {field.min_length}"))
     if field.max_length is not None:
-        found.append(
-            (f"length <= {field.max_length}", f"length({column}) > {field.max_length}")
-        )
+        found.append((f"length <= {field.max_length}", f"length({column}) > {field.max_length}"))
     if field.allowed:
         listed = ", ".join("'%s'" % value.replace("'", "''") for value in field.allowed)
         found.append(("is an allowed value", f"{column} not in ({listed})"))

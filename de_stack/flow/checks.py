@@ -33,9 +33,7 @@ class Difference:
     target: int
 
 
-def broken_promises(
-    settings: Settings, stream: Stream, hours: Range
-) -> tuple[int, dict[str, int]]:
+def broken_promises(settings: Settings, stream: Stream, hours: Range) -> tuple[int, dict[str, int]]:
     """(rows looked at, promise -> rows that break it) in silver; one event id twice counts as well."""
     lake, table = Lake(settings), silver(settings, stream)
     if commits.reconcile(lake, Ledger(settings), table) < 0:
@@ -54,12 +52,8 @@ def broken_promises(
     twice = 0
     if row["twice"]:
         inner = f"select event_hour, event_id from t where {_within(hours)} group by 1, 2 having count(*) > 1"
-        twice = lake.query(
-            table.uri, f"select count(*) as n from ({inner})"
-        ).to_pylist()[0]["n"]
-    found = {name: row[f"p{i}"] for i, name in enumerate(promises)} | {
-        "event_id is unique": twice
-    }
+        twice = lake.query(table.uri, f"select count(*) as n from ({inner})").to_pylist()[0]["n"]
+    found = {name: row[f"p{i}"] for i, name in enumerate(promises)} | {"event_id is unique": twice}
     return row["n"], {name: count for name, count in found.items() if count}
 
 
@@ -98,8 +92,7 @@ def differences(
 def _per_hour(lake: Lake, table: Table, what: str, where: str) -> dict[datetime, int]:
     sql = f"select event_hour, {what} as n from t where {where} group by event_hour"
     return {
-        commits.utc(r["event_hour"]): int(r["n"])
-        for r in lake.query(table.uri, sql).to_pylist()
+        commits.utc(r["event_hour"]): int(r["n"]) for r in lake.query(table.uri, sql).to_pylist()
     }
 
 

@@ -101,14 +101,10 @@ def _landed(
     lake: Lake, table: Table, version: int, details: dict[str, Any]
 ) -> tuple[int, list[Touched]]:
     """What a slice holds, read from its own rows: it is true whoever wrote them and whenever."""
-    late = (
-        f"broker_time > event_hour + interval '{int(details['late_after_s'])} seconds'"
-    )
+    late = f"broker_time > event_hour + interval '{int(details['late_after_s'])} seconds'"
     found = lake.query(
         table.uri,
-        "select event_hour, count(*) as rows, count(*) filter (where "
-        + late
-        + ") as late_rows, "
+        "select event_hour, count(*) as rows, count(*) filter (where " + late + ") as late_rows, "
         "min(ingest_hour) as ingest_first, max(ingest_hour) as ingest_last "
         f"from t where {slice_condition(details['start'], details['end'])} "
         "group by event_hour order by event_hour",
@@ -138,6 +134,4 @@ def slice_condition(start: Mapping[Any, int], end: Mapping[Any, int]) -> str:
 
 def utc(moment: datetime) -> datetime:
     """An engine's time as an aware one: what has no zone is UTC in our tables."""
-    return (
-        moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    )
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -72,13 +72,10 @@ def count(settings: Settings, stream: Stream) -> Counts:
     table = f"stats_{stream.entity}"
     chain = ["bronze", "silver", "stats", "published_stats"]
     ids = [
-        names.table_id(stream.domain, *f"{layer}_{stream.entity}".split("_", 1))
-        for layer in chain
+        names.table_id(stream.domain, *f"{layer}_{stream.entity}".split("_", 1)) for layer in chain
     ]
     pending = {
-        h
-        for source, user in zip(ids, ids[1:], strict=False)
-        for h in ledger.pending(user, source)
+        h for source, user in zip(ids, ids[1:], strict=False) for h in ledger.pending(user, source)
     }
     return Counts(
         waiting=waiting(settings, stream),
@@ -94,12 +91,8 @@ def count(settings: Settings, stream: Stream) -> Counts:
 def _published(settings: Settings, schema: str, table: str) -> int:
     from psycopg import sql
 
-    with Postgres(settings, "serving").transaction(
-        f"count {schema}.{table}"
-    ) as connection:
-        there = connection.execute(
-            "select to_regclass(%s)", (f'"{schema}"."{table}"',)
-        ).fetchone()
+    with Postgres(settings, "serving").transaction(f"count {schema}.{table}") as connection:
+        there = connection.execute("select to_regclass(%s)", (f'"{schema}"."{table}"',)).fetchone()
         if there == (None,):
             return 0
         statement = sql.SQL('select coalesce(sum("count"), 0) from {}.{}')

@@ -112,8 +112,7 @@ def decode_batches(
                 columns["offset"].to_pylist(),
             )
             ids = [
-                i or f"{topic_id}:{p}:{o}"
-                for i, p, o in zip(given, parts, offsets, strict=True)
+                i or f"{topic_id}:{p}:{o}" for i, p, o in zip(given, parts, offsets, strict=True)
             ]
             yield pa.RecordBatch.from_arrays(
                 [

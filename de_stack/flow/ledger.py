@@ -44,13 +44,9 @@ class Landed:
 def ensure_schema(settings: Settings) -> None:
     """Make the ledger's tables if they are not there."""
     ddl = resources.files("de_stack.flow").joinpath("ledger.sql").read_text("utf-8")
-    with Postgres(settings, "ledger").transaction(
-        "make the ledger's tables"
-    ) as connection:
+    with Postgres(settings, "ledger").transaction("make the ledger's tables") as connection:
         # Two processes that start at once must not make the same table.
-        connection.execute(
-            "select pg_advisory_xact_lock(hashtext('de_stack.ledger.schema'))"
-        )
+        connection.execute("select pg_advisory_xact_lock(hashtext('de_stack.ledger.schema'))")
         connection.execute(ddl.encode())
 
 
@@ -136,13 +132,9 @@ class Ledger:
                     details["run_id"],
                 )
 
-    def apply(
-        self, consumer: str, hours: list[datetime], source_version: int, run_id: str
-    ) -> None:
+    def apply(self, consumer: str, hours: list[datetime], source_version: int, run_id: str) -> None:
         """Enter that a consumer outside the lake has used `source_version` of these hours."""
-        with self._postgres.transaction(
-            f"enter what {consumer} has used"
-        ) as connection:
+        with self._postgres.transaction(f"enter what {consumer} has used") as connection:
             _apply(connection, consumer, hours, source_version, run_id)
 
     def pending(self, consumer: str, source: str) -> list[datetime]:
@@ -160,9 +152,7 @@ class Ledger:
 
     def newest(self, table_id: str) -> int | None:
         """Newest version of a table that changed rows; None before the first."""
-        row = self._one(
-            "select max(version) from ledger.touched where table_id = %s", (table_id,)
-        )
+        row = self._one("select max(version) from ledger.touched where table_id = %s", (table_id,))
         return row[0] if row else None
 
     def applied(self, consumer: str, hour: datetime) -> int | None:

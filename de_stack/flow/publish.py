@@ -129,9 +129,7 @@ def publish_hours(
     lake = Lake(settings)
     version = reconcile(lake, Ledger(settings), source)
     if version < 0:
-        raise PermanentFailure(
-            f"publish {table.name}", f"{source.table_id} has no table yet"
-        )
+        raise PermanentFailure(f"publish {table.name}", f"{source.table_id} has no table yet")
     names = ", ".join(f'"{name}"' for name, _, _ in table.columns)
     where = f"event_hour >= {_sql_time(first)} and event_hour <= {_sql_time(last)}"
     rows = lake.query(source.uri, f"select {names} from t where {where}", version)
@@ -146,9 +144,7 @@ def _sql_time(moment: datetime) -> str:
 def _total(connection: Connection, table: ServingTable) -> int:
     from psycopg import sql
 
-    row = connection.execute(
-        sql.SQL("select count(*) from {}").format(_name(table))
-    ).fetchone()
+    row = connection.execute(sql.SQL("select count(*) from {}").format(_name(table))).fetchone()
     return row[0] if row else 0
 
 
@@ -197,16 +193,14 @@ def _replace(
     target, names = _name(table), [name for name, _, _ in table.columns]
     listed = sql.SQL(", ").join(map(sql.Identifier, names))
     connection.execute(
-        sql.SQL(
-            "create temp table stage on commit drop as select {} from {} limit 0"
-        ).format(listed, target)
+        sql.SQL("create temp table stage on commit drop as select {} from {} limit 0").format(
+            listed, target
+        )
     )
     copy = sql.SQL("copy stage ({}) from stdin").format(listed)
     with connection.cursor().copy(copy) as stream:
         for batch in rows.select(names).to_batches(max_chunksize=10_000):
-            for row in zip(
-                *(column.to_pylist() for column in batch.columns), strict=True
-            ):
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 stream.write_row(row)
     if hours is None:
         connection.execute(sql.SQL("delete from {}").format(target))
@@ -260,9 +254,7 @@ def _ensure(connection: Connection, table: ServingTable) -> None:
             )
         )
     connection.execute(
-        sql.SQL("comment on table {} is {}").format(
-            _name(table), sql.Literal(table.comment)
-        )
+        sql.SQL("comment on table {} is {}").format(_name(table), sql.Literal(table.comment))
     )
     for name, _, comment in table.columns:
         connection.execute(
@@ -275,6 +267,4 @@ def _ensure(connection: Connection, table: ServingTable) -> None:
 def _name(table: ServingTable) -> Composed:
     from psycopg import sql
 
-    return sql.SQL("{}.{}").format(
-        sql.Identifier(table.schema), sql.Identifier(table.name)
-    )
+    return sql.SQL("{}.{}").format(sql.Identifier(table.schema), sql.Identifier(table.name))

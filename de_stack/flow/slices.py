@@ -43,9 +43,7 @@ def missing_ranges(landed: Offsets, begin: Offsets, first_slice: bool) -> list[M
     ]
 
 
-def next_slice(
-    landed: Offsets, begin: Offsets, end: Offsets, max_rows: int
-) -> Slice | None:
+def next_slice(landed: Offsets, begin: Offsets, end: Offsets, max_rows: int) -> Slice | None:
     """From where the last slice ended up to `end`, at most `max_rows` offsets; None if nothing is new.
 
     Rows are taken from the partitions in equal parts, what one leaves over goes to the others, so that
@@ -65,6 +63,4 @@ def next_slice(
         stop[partition] = start[partition] + take
         left -= take
     used = {p for p in waiting if stop[p] > start[p]}
-    return Slice(
-        {p: start[p] for p in sorted(used)}, {p: stop[p] for p in sorted(used)}
-    )
+    return Slice({p: start[p] for p in sorted(used)}, {p: stop[p] for p in sorted(used)})

@@ -44,10 +44,7 @@ def common(
 def table_schema(columns: Columns) -> dg.TableSchema:
     """Column schema for the UI from (name, type, description)."""
     return dg.TableSchema(
-        columns=[
-            dg.TableColumn(name, kind, description)
-            for name, kind, description in columns
-        ]
+        columns=[dg.TableColumn(name, kind, description) for name, kind, description in columns]
     )
 
 
@@ -57,9 +54,7 @@ def row_count(settings: Settings, table: Table) -> dict[str, int]:
     return {} if rows is None else {"dagster/row_count": rows}
 
 
-def event_range(
-    context: dg.AssetExecutionContext, stream: Stream
-) -> tuple[datetime, datetime]:
+def event_range(context: dg.AssetExecutionContext, stream: Stream) -> tuple[datetime, datetime]:
     """First and last period of the run's partitions."""
     window = context.partition_time_window
     return window.start, window.end - partitions.step(stream.grain)
@@ -73,7 +68,5 @@ def report_other_partitions(
     for key in keys:
         if key not in asked:
             context.log_event(
-                dg.AssetMaterialization(
-                    context.asset_key, partition=key, metadata=metadata
-                )
+                dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata)
             )

@@ -60,13 +60,9 @@ def chain(domain: str, *assets: str) -> tuple[Stage, ...]:
     return tuple(Stage(domain, asset, reads) for reads, asset in pairwise(assets))
 
 
-def in_flight(
-    context: dg.SensorEvaluationContext, stream: str, step: str
-) -> str | None:
+def in_flight(context: dg.SensorEvaluationContext, stream: str, step: str) -> str | None:
     """Id of the unfinished run of a stream's step, if there is one."""
-    filters = dg.RunsFilter(
-        statuses=_UNFINISHED, tags={STREAM_TAG: stream, STEP_TAG: step}
-    )
+    filters = dg.RunsFilter(statuses=_UNFINISHED, tags={STREAM_TAG: stream, STEP_TAG: step})
     records = context.instance.get_run_records(filters, limit=1)
     return records[0].dagster_run.run_id if records else None
 
@@ -132,12 +128,8 @@ def derive_sensor(stream: Stream, stages: Sequence[Stage]) -> dg.SensorDefinitio
                 tags={
                     STREAM_TAG: stream.name,
                     STEP_TAG: "derive",
-                    "dagster/asset_partition_range_start": partitions.key(
-                        first, stream.grain
-                    ),
-                    "dagster/asset_partition_range_end": partitions.key(
-                        last, stream.grain
-                    ),
+                    "dagster/asset_partition_range_start": partitions.key(first, stream.grain),
+                    "dagster/asset_partition_range_end": partitions.key(last, stream.grain),
                 },
             )
             return dg.SensorResult([request])

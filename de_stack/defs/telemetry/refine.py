@@ -45,9 +45,7 @@ def silver_measures(
     late row repairs its hour.
     """
     first, last = event_range(context, MEASURES)
-    done = refine(
-        settings, MEASURES, first, last, lambda: spark.spark_session, context.run_id
-    )
+    done = refine(settings, MEASURES, first, last, lambda: spark.spark_session, context.run_id)
     return dg.MaterializeResult(
         metadata={
             "rows": done.rows,

@@ -28,8 +28,6 @@ mart_daily_metrics = mart_sensor(
         dg.AssetKey(naming.asset_key("telemetry", "mart", "daily_metrics")),
         dg.AssetKey(naming.asset_key("telemetry", "published", "mart_daily_metrics")),
     ],
-    consumer=lambda names: names.table_id(
-        "telemetry", "published", "mart_daily_metrics"
-    ),
+    consumer=lambda names: names.table_id("telemetry", "published", "mart_daily_metrics"),
     source=lambda names: names.table_id("telemetry", "silver", "measures"),
 )

@@ -22,18 +22,14 @@ def five_minute_stats(measures: DataFrame) -> DataFrame:
     from pyspark.sql import functions as f
 
     return (
-        measures.groupBy(
-            "source_id", "metric", f.window("measured_at", WINDOW).alias("w")
-        )
+        measures.groupBy("source_id", "metric", f.window("measured_at", WINDOW).alias("w"))
         .agg(
             f.count("value").alias("count"),
             f.min("value").alias("min"),
             f.max("value").alias("max"),
             f.avg("value").alias("mean"),
             f.stddev_samp("value").alias("stddev"),
-            f.percentile("value", f.array(f.lit(0.5), f.lit(0.9), f.lit(0.99))).alias(
-                "p"
-            ),
+            f.percentile("value", f.array(f.lit(0.5), f.lit(0.9), f.lit(0.99))).alias("p"),
         )
         .select(
             "source_id",
