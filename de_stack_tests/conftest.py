@@ -1,6 +1,6 @@
 """What all tests share: the mark of each folder, and one set of real services per session.
 
-Belongs here: fixtures that more than one folder uses. Does not belong here: test data of one subject.
+Belongs here: fixtures that more than one folder uses. Does not belong here: data of one subject.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if folder in folders:
             item.add_marker(folder)
     order = {folder: place for place, folder in enumerate(folders)}
-    items.sort(key=lambda item: max((order.get(m.name, -1) for m in item.iter_markers()), default=0))
+    items.sort(
+        key=lambda item: max((order.get(m.name, -1) for m in item.iter_markers()), default=0)
+    )
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[object]:
-    """Settings of Postgres, Kafka and Spark, started as a user starts them, on ports of their own."""
+    """Settings of Postgres, Kafka and Spark, started as a user does, on ports of their own."""
     from de_stack.local import postgres, processes
     from de_stack.local.stack import down, site_of, up
     from de_stack.settings import Settings

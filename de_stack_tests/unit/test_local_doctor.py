@@ -43,7 +43,9 @@ def test_the_installed_spark_fits_the_locked_jars() -> None:
 
 
 def test_a_broker_of_two_versions_is_wrong() -> None:
-    mixed = [Jar("kafka", "org.apache.kafka", n, v, "") for n, v in (("a", "4.3.1"), ("b", "4.3.0"))]
+    mixed = [
+        Jar("kafka", "org.apache.kafka", n, v, "") for n, v in (("a", "4.3.1"), ("b", "4.3.0"))
+    ]
     assert not versions.kafka(mixed).is_ok
 
 
@@ -56,7 +58,9 @@ def test_a_package_of_another_version_is_named() -> None:
     )
 
 
-@pytest.mark.parametrize(("version", "is_ok"), [((3, 10), False), ((3, 11), True), ((3, 13), False)])
+@pytest.mark.parametrize(
+    ("version", "is_ok"), [((3, 10), False), ((3, 11), True), ((3, 13), False)]
+)
 def test_pythons_that_the_pins_were_not_made_for_are_refused(version: tuple, is_ok: bool) -> None:
     assert versions.python(version).is_ok is is_ok
 
@@ -82,6 +86,8 @@ def test_profile_external_says_which_addresses_are_missing(tmp_path: Path) -> No
 def test_exports_survive_a_shell_whatever_is_in_them(tmp_path: Path) -> None:
     home = tmp_path / "a 'quoted' $HOME & more"
     values = exports.variables(home, {"serving_dsn": "postgresql://u@h/d?passfile=/a b&c=$(id)"})
-    script = "\n".join([*exports.lines(values), 'printf "%s\\n" "$DE_STACK_HOME" "$DE_STACK_SERVING_DSN"'])
+    script = "\n".join(
+        [*exports.lines(values), 'printf "%s\\n" "$DE_STACK_HOME" "$DE_STACK_SERVING_DSN"']
+    )
     done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [str(home), "postgresql://u@h/d?passfile=/a b&c=$(id)"]

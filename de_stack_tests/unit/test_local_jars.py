@@ -58,7 +58,9 @@ def test_a_jar_that_was_tampered_with_is_found_and_fetched_anew(lock: list, regi
     fetch()
     lock[1].path.write_bytes(b"content of B")
     assert jars.verify(lock) == ([], [lock[1]])
-    with pytest.raises(PermanentFailure, match="g:b:1: content differs from the lock.*de-stack jars"):
+    with pytest.raises(
+        PermanentFailure, match="g:b:1: content differs from the lock.*de-stack jars"
+    ):
         jars.class_path("kafka")
     assert fetch() == ["b"]
     assert jars.class_path("kafka") == [jar.path for jar in lock]

