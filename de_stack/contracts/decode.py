@@ -1,22 +1,24 @@
 """Bytes of a message -> a typed record, or a code and a field that say why not.
 
-Belongs here: the strict decoder that the collector's door and the landing share, so that the two can
-never disagree. Does not belong here: Kafka, Spark, what happens to a bad message.
+Belongs here: the strict decoder that the collector's door and the landing share, so that the two
+can never disagree. Does not belong here: Kafka, Spark, what happens to a bad message.
 
-Strict means: NaN, 1e400, trailing bytes, a missing required field, a duplicate key, a year over 9999,
-a time without a zone are all errors. Unknown fields pass (the raw message keeps them).
+Strict means: NaN, 1e400, trailing bytes, bytes that are no UTF-8, a missing required field, a
+duplicate key, a year over 9999, a time without a zone are all errors. Unknown fields pass (the raw
+message keeps them), whatever well-formed JSON is in them.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Any
 
-from de_stack.contracts.model import Field, Stream
+from de_stack.contracts.message import message_type, value_at
+from de_stack.contracts.model import Stream
+from de_stack.contracts.strict import MAX_DEPTH, duplicate_key, not_text, too_deep
 
 Decode = Callable[[bytes | None, datetime], "Decoded"]
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
@@ -25,7 +27,7 @@ _MISSING = re.compile(r"missing required field `([^`]+)`")
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Outcome for one message: `record` by field name, or `code` (and `field`, where one is at fault)."""
+    """Outcome for one message: `record` by field name, or `code` (and `field`, if one is wrong)."""
 
     record: dict[str, Any] | None
     code: str | None = None
@@ -45,79 +47,32 @@ def decoder_for(stream: Stream) -> Decode:
     """
     import msgspec
 
-    decoder = msgspec.json.Decoder(_message_type(stream.fields, ()), strict=True)
-    read = [(f.name, f.path) for f in stream.fields]
-    names = [b'"%s"' % part.encode() for f in stream.fields for part in f.path]
+    kind, attributes = message_type(stream.fields)
+    decoder = msgspec.json.Decoder(kind, strict=True)
+    paths = [f.path for f in stream.fields]
+    names = [b'"%s"' % part.encode() for part in sorted({p for path in paths for p in path})]
 
     def decode(value: bytes | None, received: datetime) -> Decoded:
         if value is None:
             return Decoded(None, "tombstone", None, "the message has no value")
+        if fault := not_text(value):
+            return Decoded(None, "malformed", None, fault)
+        if too_deep(value):
+            return Decoded(None, "malformed", None, f"nested deeper than {MAX_DEPTH} levels")
         try:
             message = decoder.decode(value)
         except msgspec.ValidationError as error:
             return _refused(str(error))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except msgspec.DecodeError as error:
             return Decoded(None, "malformed", None, str(error)[:200])
         if b"\\" in value or any(value.count(name) > 1 for name in names):
-            twice = _duplicate_key(value)
+            twice = duplicate_key(value, paths)
             if twice is not None:
                 return Decoded(None, "duplicate_key", twice, "the key stands twice in one object")
-        record = {name: _at(message, path) for name, path in read}
+        record = {name: value_at(message, at) for name, at in attributes.items()}
         return _in_time(stream, record, received)
 
     return decode
-
-
-def _message_type(fields: tuple[Field, ...], above: tuple[str, ...]) -> type:
-    """A msgspec Struct for the object at `above`, with one for each object below it."""
-    import msgspec
-
-    depth = len(above)
-    members: list[tuple[Any, ...]] = []
-    for part in dict.fromkeys(f.path[depth] for f in fields):
-        below = tuple(f for f in fields if f.path[depth] == part)
-        leaf = next((f for f in below if len(f.path) == depth + 1), None)
-        kind = _leaf_type(leaf) if leaf else _message_type(below, (*above, part))
-        attribute = f"f{len(members)}"
-        if any(f.required for f in below):
-            members.append((attribute, kind, msgspec.field(name=part)))
-        else:
-            members.append((attribute, kind | None, msgspec.field(name=part, default=None)))
-    order = {part: i for i, part in enumerate(dict.fromkeys(f.path[depth] for f in fields))}
-    struct = msgspec.defstruct("Message", members)
-    struct.at = order  # type: ignore[attr-defined]
-    return struct
-
-
-def _leaf_type(field: Field) -> Any:
-    from msgspec import Meta
-
-    if field.type == "string":
-        meta = Meta(min_length=field.min_length, max_length=field.max_length, pattern=field.pattern)
-        if field.allowed:
-            from typing import Literal
-
-            return Literal[field.allowed]
-        return Annotated[str, meta]
-    if field.type in ("integer", "number"):
-        # Spark's long: without a bound a 300-digit integer would pass here and fail in the write.
-        low, high = (field.minimum, field.maximum)
-        if field.type == "integer":
-            low = -(2**63) if low is None else int(low)
-            high = 2**63 - 1 if high is None else int(high)
-            return Annotated[int, Meta(ge=low, le=high)]
-        return Annotated[float, Meta(ge=low, le=high)]
-    if field.type == "timestamp":
-        return Annotated[datetime, Meta(tz=True)]
-    return {"boolean": bool, "date": date}[field.type]
-
-
-def _at(message: Any, path: tuple[str, ...]) -> Any:
-    for part in path:
-        if message is None:
-            return None
-        message = getattr(message, f"f{type(message).at[part]}")
-    return message
 
 
 def _refused(text: str) -> Decoded:
@@ -126,30 +81,13 @@ def _refused(text: str) -> Decoded:
     reason = _PATH.sub("", text)
     if missing := _MISSING.search(text):
         return Decoded(None, "missing", ".".join(filter(None, [at, missing.group(1)])), reason)
-    if reason.startswith("Expected") and ("got" in reason):
+    if reason.startswith("Expected") and ", got `" in reason:
         if "got `null`" in reason:
             return Decoded(None, "missing" if at else "wrong_type", at or None, reason)
         return Decoded(None, "wrong_type", at or None, reason)
     if "Invalid RFC3339" in reason or "timezone" in reason.lower() or "Invalid ISO8601" in reason:
         return Decoded(None, "wrong_type", at or None, reason)
     return Decoded(None, "out_of_range", at or None, reason)
-
-
-def _duplicate_key(value: bytes) -> str | None:
-    found: list[str] = []
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        seen = dict(items)
-        if len(seen) != len(items):
-            names = [k for k, _ in items]
-            found.append(next(k for k in names if names.count(k) > 1))
-        return seen
-
-    try:
-        json.loads(value, object_pairs_hook=pairs)
-    except RecursionError:
-        return None
-    return found[0] if found else None
 
 
 def _in_time(stream: Stream, record: dict[str, Any], received: datetime) -> Decoded:
@@ -162,5 +100,12 @@ def _in_time(stream: Stream, record: dict[str, Any], received: datetime) -> Deco
         return Decoded(None, "in_future", stream.event_time, reason)
     for name, value in record.items():
         if isinstance(value, datetime):
-            record[name] = value.astimezone(UTC)
+            try:
+                record[name] = value.astimezone(UTC)
+            except OverflowError:
+                reason = f"{value.isoformat()} has no year 1..9999 in UTC"
+                return Decoded(None, "out_of_range", name, reason)
+        elif isinstance(value, str) and "\0" in value:
+            # JSON has room for it, Postgres has none: one such row would stop its hour for ever.
+            return Decoded(None, "out_of_range", name, "holds a NUL character")
     return Decoded(record)

@@ -1,7 +1,7 @@
 """Kafka rows -> bronze rows, inside Spark.
 
-Belongs here: the function that Spark's Python workers run, and the bronze columns. Does not belong here:
-the decoder itself (`contracts.decode`), reading Kafka, writing Delta.
+Belongs here: the function that Spark's Python workers run, and the bronze columns. Does not belong
+here: the decoder itself (`contracts.decode`), reading Kafka, writing Delta.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ _HEADERS = "ARRAY<STRUCT<key: STRING, value: BINARY>>"
 def decoded_ddl(stream: Stream) -> str:
     """Columns that leave the Python workers."""
     return (
-        "partition INT, `offset` BIGINT, broker_time TIMESTAMP, event_id STRING, event_time TIMESTAMP, "
-        f"error STRING, key BINARY, headers {_HEADERS}, value BINARY, record STRUCT<{_struct(stream)}>"
+        "partition INT, `offset` BIGINT, broker_time TIMESTAMP, event_id STRING, "
+        f"event_time TIMESTAMP, error STRING, key BINARY, headers {_HEADERS}, value BINARY, "
+        f"record STRUCT<{_struct(stream)}>"
     )
 
 
@@ -80,8 +81,8 @@ def decode_batches(
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """For `mapInArrow`: strict decoding of each message, with an event id for each row.
 
-    The id is the producer's (contract `eventId`); a row without one is identified by where it lies, so
-    that nothing is ever merged by accident.
+    The id is the producer's (contract `eventId`); a row without one is identified by where it lies,
+    so that nothing is ever merged by accident.
     """
     by_value()
 
@@ -168,15 +169,15 @@ def _arrow_types() -> dict[str, pa.DataType]:
 
 
 def by_value() -> None:
-    """Send our decoder to the workers with the job: they need msgspec and pyarrow, not this package.
+    """Send our decoder to the workers with the job: they need msgspec and pyarrow, not us.
 
     It also keeps a warm server from decoding with the code of yesterday.
     """
     from pyspark import cloudpickle
 
     from de_stack import naming
-    from de_stack.contracts import decode, model
+    from de_stack.contracts import decode, message, model, strict
     from de_stack.flow import decoding
 
-    for module in (naming, model, decode, decoding):
+    for module in (naming, model, message, strict, decode, decoding):
         cloudpickle.register_pickle_by_value(module)
