@@ -1,7 +1,7 @@
 """The two ways a step may fail, and what each must say.
 
-Belongs here: the exception types that every room raises. Does not belong here: retry loops, logging,
-or the decision what to do about a failure (that is the caller's).
+Belongs here: the exception types that every room raises. Does not belong here: retry loops,
+logging, or the decision what to do about a failure (that is the caller's).
 """
 
 from __future__ import annotations

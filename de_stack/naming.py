@@ -1,7 +1,8 @@
 """Every name of the project: (namespace, domain, layer, entity) to asset key, topic, path, table.
 
-Belongs here: the grammar of names and nothing else. Does not belong here: addresses, settings, clients.
-Nothing else in the project puts a name together; a test holds the grammar against the asset graph.
+Belongs here: the grammar of names and nothing else. Does not belong here: addresses, settings,
+clients. Nothing else in the project puts a name together; a test holds the grammar against the
+asset graph.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def word(value: str, what: str) -> str:
     """Return `value` if it may be part of a name.
 
     Raises:
-        ValueError: it is not lower-case ASCII letters, digits and `_`, starting with a letter, <= 40.
+        ValueError: it is not lower-case ASCII letters, digits and `_`, starting with a letter, <=
+        40.
     """
     if not _WORD.match(value):
         msg = f"{what} {value!r}: use a-z, 0-9 and _, starting with a letter, at most 40 characters"
@@ -52,7 +54,7 @@ def asset_name(layer: str, entity: str) -> str:
 
 
 def asset_key(domain: str, layer: str, entity: str) -> list[str]:
-    """Asset key as its parts, e.g. `["telemetry", "silver_measures"]`. It has no namespace in it."""
+    """Asset key as its parts, without a namespace: `["telemetry", "silver_measures"]`."""
     return [word(domain, "domain"), asset_name(layer, entity)]
 
 

@@ -1,10 +1,11 @@
 """INGEST and EVENT partitions of a stream, from its contract. UTC.
 
-Belongs here: partition definitions and their keys. Does not belong here: which partitions are pending
-(`flow.ledger`), assets.
+Belongs here: partition definitions and their keys. Does not belong here: which partitions are
+pending (`flow.ledger`), assets.
 
-They are two definitions on purpose, although they look alike: an ingest hour says when the broker took a
-row, an event hour when the event happened. The open period is a partition too (`end_offset=1`).
+They are two definitions on purpose, although they look alike: an ingest hour says when the broker
+took a row, an event hour when the event happened. The open period is a partition too
+(`end_offset=1`).
 """
 
 from __future__ import annotations

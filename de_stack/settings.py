@@ -1,13 +1,13 @@
 """Every setting, typed and validated once.
 
-Belongs here: what can be set, its default, where the value comes from. Does not belong here: starting
-or calling the systems that the settings name.
+Belongs here: what can be set, its default, where the value comes from. Does not belong here:
+starting or calling the systems that the settings name.
 
 Profile `embedded` (the default): `de-stack up` starts the systems and writes where they are to
-`<home>/state.json`; addresses come from there and from nowhere else, so that a shell with old exports
-cannot lead a process astray. Profile `external`: the systems are somebody else's and every address
-comes from the environment (`DE_STACK_KAFKA_BOOTSTRAP`, ...). All other settings: environment, then
-what `up` was given last, then the default.
+`<home>/state.json`; addresses come from there and from nowhere else, so that a shell with old
+exports cannot lead a process astray. Profile `external`: the systems are somebody else's and every
+address comes from the environment (`DE_STACK_KAFKA_BOOTSTRAP`, ...). All other settings:
+environment, then what `up` was given last, then the default.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ STICKY = frozenset({"namespace", "sensor_interval_seconds", "mart_interval_secon
 
 
 def default_home() -> Path:
-    """`DE_STACK_HOME`, else `.de_stack` in the checkout (or, when installed, in the current folder)."""
+    """`DE_STACK_HOME`, else `.de_stack` in the checkout (when installed: in the current folder)."""
     if given := os.environ.get("DE_STACK_HOME"):
         return Path(given).expanduser().resolve()
     checkout = Path(__file__).resolve().parent.parent
@@ -143,7 +143,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then addresses of the embedded stack, then environment, then what `up` was given."""
+        """Arguments, addresses of the embedded stack, environment, what `up` was given."""
         return (
             init_settings,
             _StateSource(settings_cls, ADDRESSES),

@@ -34,6 +34,10 @@ def _of(field: Field) -> list[tuple[str, str]]:
     if field.max_length is not None:
         found.append((f"length <= {field.max_length}", f"length({column}) > {field.max_length}"))
     if field.allowed:
-        listed = ", ".join("'%s'" % value.replace("'", "''") for value in field.allowed)
+        listed = ", ".join(_quoted(value) for value in field.allowed)
         found.append(("is an allowed value", f"{column} not in ({listed})"))
     return found
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

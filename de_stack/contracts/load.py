@@ -3,8 +3,8 @@
 Belongs here: file -> `Stream`, with file, field and reason in every refusal. Does not belong here:
 what is derived from a stream.
 
-Two gates: the JSON Schema that the ODCS project ships (unknown words, wrong types), then our own rules
-for what ODCS leaves to `customProperties` (`words.py`).
+Two gates: the JSON Schema that the ODCS project ships (unknown words, wrong types), then our own
+rules for what ODCS leaves to `customProperties` (`words.py`).
 """
 
 from __future__ import annotations

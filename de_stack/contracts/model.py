@@ -1,6 +1,7 @@
 """What a contract says, as plain frozen data.
 
-Belongs here: `Stream` and `Field`. Does not belong here: reading files (`load.py`), deriving anything.
+Belongs here: `Stream` and `Field`. Does not belong here: reading files (`load.py`), deriving
+anything.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """A record's schema in other languages: Spark DDL, JSON Schema, catalogue columns.
 
-Belongs here: translation of a `Stream`'s fields. Does not belong here: decoding, tables' own columns.
+Belongs here: translation of a `Stream`'s fields. Does not belong here: decoding, tables' own
+columns.
 """
 
 from __future__ import annotations

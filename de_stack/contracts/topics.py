@@ -24,7 +24,7 @@ class TopicSettings:
 
 
 def topic_settings(stream: Stream) -> TopicSettings:
-    """Broker time stamps every record (LogAppendTime): a producer's clock must not label ingestion."""
+    """The broker stamps each record (LogAppendTime): no producer's clock may label ingestion."""
     return TopicSettings(
         stream.partitions,
         {

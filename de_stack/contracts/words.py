@@ -44,18 +44,21 @@ class Words:
         return ContractError(self._path, f"{self._where}.{word}", reason)
 
     def text(self, word: str) -> str:
+        """A text that is not empty."""
         value = self._take(word)
         if not isinstance(value, str) or not value:
             raise self._bad(word, f"{value!r} is not a text")
         return value
 
     def choice(self, word: str, allowed: tuple[str, ...]) -> Any:
+        """One of the allowed texts."""
         value = self._take(word)
         if value not in allowed:
             raise self._bad(word, f"{value!r} is not one of {', '.join(allowed)}")
         return value
 
     def number(self, word: str, low: float, high: float) -> float:
+        """A number from low to high, both included."""
         value = self._take(word)
         if (
             isinstance(value, bool)
@@ -66,6 +69,7 @@ class Words:
         return value
 
     def duration(self, word: str) -> timedelta:
+        """An ISO-8601 duration of days and smaller units."""
         value = self._take(word)
         match = _DURATION.match(value) if isinstance(value, str) and len(value) > 1 else None
         if not match or not any(match.groups()):
@@ -73,6 +77,7 @@ class Words:
         return timedelta(**{k: int(v) for k, v in match.groupdict().items() if v})
 
     def instant(self, word: str) -> datetime:
+        """An ISO-8601 time with a zone, on a full hour of UTC."""
         value = self._take(word)
         try:
             moment = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
@@ -86,6 +91,7 @@ class Words:
         return moment
 
     def done(self) -> None:
+        """Refuse words that nobody has read."""
         if self._words:
             raise ContractError(
                 self._path, self._where, f"unknown: {', '.join(sorted(self._words))}"

@@ -1,7 +1,7 @@
 """Do the tables hold what the contract promises, and do they agree with each other.
 
-Belongs here: counting what is wrong, at pinned versions, without Spark. Does not belong here: Dagster's
-check results (`orchestration.checks`).
+Belongs here: counting what is wrong, at pinned versions, without Spark. Does not belong here:
+Dagster's check results (`orchestration.checks`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Difference:
 
 
 def broken_promises(settings: Settings, stream: Stream, hours: Range) -> tuple[int, dict[str, int]]:
-    """(rows looked at, promise -> rows that break it) in silver; one event id twice counts as well."""
+    """(rows looked at, promise -> rows that break it) in silver; one event id twice counts too."""
     lake, table = Lake(settings), silver(settings, stream)
     if commits.reconcile(lake, Ledger(settings), table) < 0:
         return 0, {}
@@ -51,7 +51,10 @@ def broken_promises(settings: Settings, stream: Stream, hours: Range) -> tuple[i
     # An id may stand in two hours (two versions of one event with other times), hence hour by hour.
     twice = 0
     if row["twice"]:
-        inner = f"select event_hour, event_id from t where {_within(hours)} group by 1, 2 having count(*) > 1"
+        inner = (
+            f"select event_hour, event_id from t where {_within(hours)} "
+            "group by 1, 2 having count(*) > 1"
+        )
         twice = lake.query(table.uri, f"select count(*) as n from ({inner})").to_pylist()[0]["n"]
     found = {name: row[f"p{i}"] for i, name in enumerate(promises)} | {"event_id is unique": twice}
     return row["n"], {name: count for name, count in found.items() if count}

@@ -3,8 +3,8 @@
 Belongs here: adopting commits that the ledger has not seen, refusing logs that went back or that
 somebody else wrote to. Does not belong here: SQL (`ledger.py`), writing rows.
 
-A writer says in the commit's user metadata what it did (`envelope`); a crash between the commit and the
-ledger therefore loses nothing: whoever comes next adopts the commit from the log.
+A writer says in the commit's user metadata what it did (`envelope`); a crash between the commit and
+the ledger therefore loses nothing: whoever comes next adopts the commit from the log.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MAINTENANCE = (
 
 
 def envelope(kind: str, run_id: str, **details: Any) -> tuple[str, str]:
-    """(token, user metadata) for a commit. The token proves later that the commit was this attempt's."""
+    """(token, user metadata) for a commit. The token proves later whose attempt the commit was."""
     token = uuid.uuid4().hex
     return token, json.dumps(
         {"de_stack": 1, "kind": kind, "token": token, "run_id": run_id, **details}
@@ -58,7 +58,7 @@ def reconcile(lake: Lake, ledger: Ledger, table: Table) -> int:
             tried,
             f"the ledger knows version {known}, the log at {table.uri} ends at {newest}: "
             "it was truncated, restored or moved",
-            "bring the table back, or start over with an empty lake and ledger: `de-stack down --purge`",
+            "bring the table back, or start over with nothing: `de-stack down --purge`",
         )
     # The last known commit is read again: a log of the same length may still be another log.
     for commit in lake.commits_after(table.uri, max(known - 1, -1)):
@@ -66,7 +66,8 @@ def reconcile(lake: Lake, ledger: Ledger, table: Table) -> int:
             if (commit.metadata or {}).get("token") != token:
                 raise PermanentFailure(
                     tried,
-                    f"version {known} is not the commit that the ledger knows: the table was replaced",
+                    f"version {known} is not the commit that the ledger knows: "
+                    "the table was replaced",
                 )
             continue
         kind, rows, touched = _read(lake, table, commit, tried)
@@ -126,10 +127,11 @@ def _landed(
 
 def slice_condition(start: Mapping[Any, int], end: Mapping[Any, int]) -> str:
     """SQL condition for the rows of a slice; statistics on both columns find its files."""
-    return "(%s)" % " or ".join(
+    conditions = [
         f'(partition = {int(p)} and "offset" >= {int(start[p])} and "offset" < {int(end[p])})'
         for p in end
-    )
+    ]
+    return f"({' or '.join(conditions)})"
 
 
 def utc(moment: datetime) -> datetime:

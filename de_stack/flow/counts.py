@@ -1,6 +1,7 @@
 """Where the rows of a stream are, counted in each room.
 
-Belongs here: one honest count per room, and whether they agree. Does not belong here: printing, waiting.
+Belongs here: one honest count per room, and whether they agree. Does not belong here: printing,
+waiting.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 class Counts:
     """Rows of one stream.
 
-    `waiting` are offsets in Kafka that have not landed, `pending` event hours that some stage has still
-    to use, `published` the sum of `count` in Postgres' `stats_<entity>`.
+    `waiting` are offsets in Kafka that have not landed, `pending` event hours that some stage has
+    still to use, `published` the sum of `count` in Postgres' `stats_<entity>`.
     """
 
     waiting: int
@@ -43,7 +44,7 @@ class Counts:
 
     @property
     def agree(self) -> bool:
-        """Every landed row is in silver, a duplicate of one, or a dead letter; Postgres counts all."""
+        """Each landed row is in silver, a duplicate, or a dead letter; Postgres counts all."""
         return (
             self.bronze == self.silver + self.duplicates + self.dead
             and self.silver == self.published
@@ -62,8 +63,8 @@ def count(settings: Settings, stream: Stream) -> Counts:
     if commits.reconcile(lake, ledger, raw) >= 0:
         sql = (
             "select count(*) as landed, count(error) as dead, "
-            "count(distinct case when error is null then concat(event_hour, event_id) end) as events "
-            "from t"
+            "count(distinct case when error is null then concat(event_hour, event_id) end) "
+            "as events from t"
         )
         (row,) = lake.query(raw.uri, sql).to_pylist()
         landed, dead, events = row["landed"], row["dead"], row["events"]

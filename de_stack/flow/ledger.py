@@ -1,7 +1,7 @@
 """The ledger: which commits there are, which event hours they touched, what each consumer has used.
 
-Belongs here: SQL on the `ledger` database. Does not belong here: reading tables' logs (`commits.py`),
-deciding what runs.
+Belongs here: SQL on the `ledger` database. Does not belong here: reading tables' logs
+(`commits.py`), deciding what runs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Touched:
-    """One event hour that a commit touched. Late rows and ingest hours are known for landings only."""
+    """One event hour that a commit touched. Late rows and ingest hours: for landings only."""
 
     event_hour: datetime
     rows: int | None = None
@@ -193,6 +193,7 @@ def _apply(
     connection.cursor().executemany(
         "insert into ledger.applied (consumer, event_hour, source_version, run_id) "
         "values (%s, %s, %s, %s) on conflict (consumer, event_hour) do update "
-        "set source_version = excluded.source_version, run_id = excluded.run_id, applied_at = now()",
+        "set source_version = excluded.source_version, run_id = excluded.run_id, "
+        "applied_at = now()",
         [(consumer, hour, source_version, run_id) for hour in hours],
     )

@@ -1,11 +1,11 @@
 """Lake -> Postgres: hours or whole tables, in one transaction, never half and never backwards.
 
-Belongs here: staging, replacing, and the record of which source version Postgres holds. Does not belong
-here: what the columns mean, dashboards.
+Belongs here: staging, replacing, and the record of which source version Postgres holds. Does not
+belong here: what the columns mean, dashboards.
 
-Postgres itself remembers what it holds (`de_stack.applied`, in the same database and the same transaction
-as the rows); the ledger gets a copy for its views. A crash between the two makes the hours pending once
-more, and their second publication is a no-op.
+Postgres itself remembers what it holds (`de_stack.applied`, in the same database and the same
+transaction as the rows); the ledger gets a copy for its views. A crash between the two makes the
+hours pending once more, and their second publication is a no-op.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ create table if not exists de_stack.applied (
 class ServingTable:
     """A Postgres table: columns as (name, SQL type, comment), and the columns of the primary key.
 
-    A row belongs to the event hour in which its `time_column` lies; without one the table is only ever
-    replaced as a whole.
+    A row belongs to the event hour in which its `time_column` lies; without one the table is only
+    ever replaced as a whole.
     """
 
     schema: str
@@ -173,10 +173,11 @@ def _claim(
     won = connection.execute(
         "insert into de_stack.applied as a (consumer, event_hour, source_version, run_id) "
         "select %s, h, %s, %s from unnest(%s::timestamptz[]) h order by h "
-        "on conflict (consumer, event_hour) do update set source_version = excluded.source_version, "
-        "run_id = excluded.run_id, applied_at = now() "
-        "where a.source_version < excluded.source_version "
-        "or (a.source_version = excluded.source_version and a.event_hour = %s) returning event_hour",
+        "on conflict (consumer, event_hour) do update "
+        "set source_version = excluded.source_version, run_id = excluded.run_id, "
+        "applied_at = now() where a.source_version < excluded.source_version "
+        "or (a.source_version = excluded.source_version and a.event_hour = %s) "
+        "returning event_hour",
         (consumer, source_version, run_id, hours, WHOLE),
     ).fetchall()
     return sorted(row[0] for row in won)
@@ -209,7 +210,8 @@ def _replace(
         # The plain bounds let the index work; the list then picks the hours between them.
         connection.execute(
             sql.SQL(
-                "delete from {} where {time} >= %s and {time} < %s::timestamptz + interval '1 {grain}' "
+                "delete from {} where {time} >= %s "
+                "and {time} < %s::timestamptz + interval '1 {grain}' "
                 "and date_trunc('{grain}', {time}, 'UTC') = any(%s)"
             ).format(
                 target,

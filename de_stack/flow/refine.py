@@ -1,6 +1,7 @@
 """Bronze -> silver, for any stream: typed, good rows only, one row per event.
 
-Belongs here: what is true of every stream. Does not belong here: a domain's own rules, other layers.
+Belongs here: what is true of every stream. Does not belong here: a domain's own rules, other
+layers.
 
 Silver[E] is a pure function of all good bronze rows whose event time is in E.
 """
@@ -99,7 +100,7 @@ def refine(
 
 
 def rows(stream: Stream, good: DataFrame) -> DataFrame:
-    """Good bronze rows -> silver rows: of each event id the newest, by event and broker time, offset."""
+    """Good bronze rows -> silver rows: the newest of each event id (event, broker time, offset)."""
     from pyspark.sql import Window
     from pyspark.sql import functions as f
 

@@ -12,7 +12,7 @@ Offsets = dict[int, int]
 
 @dataclass(frozen=True)
 class Slice:
-    """Per partition the first offset and the one after the last; partitions without news are left out."""
+    """Per partition the first offset and the one after the last; none for those without news."""
 
     start: Offsets
     end: Offsets
@@ -33,7 +33,7 @@ class Missing:
 
 
 def missing_ranges(landed: Offsets, begin: Offsets, first_slice: bool) -> list[Missing]:
-    """What retention took before we landed it. The first slice of a table starts where Kafka does."""
+    """What retention took before we landed it. A table's first slice starts where Kafka does."""
     if first_slice:
         return []
     return [
@@ -44,10 +44,10 @@ def missing_ranges(landed: Offsets, begin: Offsets, first_slice: bool) -> list[M
 
 
 def next_slice(landed: Offsets, begin: Offsets, end: Offsets, max_rows: int) -> Slice | None:
-    """From where the last slice ended up to `end`, at most `max_rows` offsets; None if nothing is new.
+    """From where the last slice ended to `end`, at most `max_rows` offsets; None if nothing is new.
 
-    Rows are taken from the partitions in equal parts, what one leaves over goes to the others, so that
-    a partition with a large backlog does not starve a small one.
+    Rows are taken from the partitions in equal parts, what one leaves over goes to the others, so
+    that a partition with a large backlog does not starve a small one.
     """
     start = {p: max(landed.get(p, begin[p]), begin[p]) for p in end}
     waiting = {p: end[p] - start[p] for p in end if end[p] > start[p]}

@@ -1,7 +1,7 @@
 """Arguments and results that all assets share.
 
-Belongs here: `common` (group, owners, kinds, schema, table name) and result metadata. Does not belong
-here: sensors (`ticks.py`), what an asset does.
+Belongs here: `common` (group, owners, kinds, schema, table name) and result metadata. Does not
+belong here: sensors (`ticks.py`), what an asset does.
 """
 
 from collections.abc import Iterable

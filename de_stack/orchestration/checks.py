@@ -29,7 +29,7 @@ def _hours(context: dg.AssetCheckExecutionContext, stream: Stream) -> checks.Ran
 
 
 def contract_check(stream: Stream) -> dg.AssetChecksDefinition:
-    """Silver holds what the contract promises: required fields, ranges, lengths, one row per event."""
+    """Silver holds what the contract promises: required fields, ranges, one row per event."""
     key = dg.AssetKey(naming.asset_key(stream.domain, "silver", stream.entity))
 
     @dg.asset_check(
@@ -50,7 +50,7 @@ def contract_check(stream: Stream) -> dg.AssetChecksDefinition:
 
 
 def freshness_check(stream: Stream) -> dg.AssetChecksDefinition:
-    """The newest silver row is no older than the contract allows: a warning, for sources may rest."""
+    """The newest silver row is as new as the contract wants: a warning, for sources may rest."""
     key = dg.AssetKey(naming.asset_key(stream.domain, "silver", stream.entity))
 
     @dg.asset_check(

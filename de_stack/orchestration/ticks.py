@@ -1,10 +1,10 @@
 """Sensors: what waits, and the one run that does it.
 
-Belongs here: sensor factories for landing, deriving and marts. Does not belong here: consuming, moving
-data; a sensor reads end offsets and the ledger, nothing else.
+Belongs here: sensor factories for landing, deriving and marts. Does not belong here: consuming,
+moving data; a sensor reads end offsets and the ledger, nothing else.
 
-At most one run per stream and step is in flight, found by tag. Run keys would be remembered for ever
-and refuse an hour that becomes pending again.
+At most one run per stream and step is in flight, found by tag. Run keys would be remembered for
+ever and refuse an hour that becomes pending again.
 """
 
 from collections.abc import Callable, Sequence
@@ -102,7 +102,7 @@ def land_sensor(stream: Stream) -> dg.SensorDefinition:
 
 
 def derive_sensor(stream: Stream, stages: Sequence[Stage]) -> dg.SensorDefinition:
-    """Asks for the oldest contiguous range of pending event periods, from the first stage that lags."""
+    """Asks for the oldest contiguous range of pending periods, from the first stage that lags."""
     keys = [stage.key for stage in stages]
 
     @dg.sensor(
@@ -110,7 +110,7 @@ def derive_sensor(stream: Stream, stages: Sequence[Stage]) -> dg.SensorDefinitio
         target=dg.AssetSelection.assets(*keys),
         minimum_interval_seconds=Settings().sensor_interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Refines and publishes event periods of {stream.name} that the ledger holds pending.",
+        description=f"Refines and publishes the pending event periods of {stream.name}.",
     )
     def sensor(
         context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]

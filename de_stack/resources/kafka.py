@@ -50,8 +50,8 @@ def client_options(settings: Settings) -> dict[str, Any]:
 def spark_options(settings: Settings) -> dict[str, str]:
     """The same for Spark's Kafka source (Java client names, `kafka.` before each).
 
-    Fetches are sized for a backlog, and an empty fetch waits 10 ms: without that a tick of 10,000 rows
-    took 3.0 s instead of 1.9.
+    Fetches are sized for a backlog, and an empty fetch waits 10 ms: without that a tick of 10,000
+    rows took 3.0 s instead of 1.9.
     """
     options = {
         "kafka.bootstrap.servers": settings.need("kafka_bootstrap"),
@@ -113,7 +113,11 @@ class Kafka:
                 bootstrap_timeout_ms=deadline_ms,
             )
             yield client
-        except (kafka_errors.AuthenticationFailedError, kafka_errors.AuthorizationError) as error:
+        except (
+            kafka_errors.SaslAuthenticationFailedError,
+            kafka_errors.ClusterAuthorizationFailedError,
+            kafka_errors.TopicAuthorizationFailedError,
+        ) as error:
             raise PermanentFailure(tried, f"{address} refused us: {error}") from error
         except kafka_errors.KafkaError as error:
             raise TransientFailure(
@@ -142,9 +146,9 @@ class Kafka:
             if info["error_code"]:
                 raise TransientFailure(tried, f"metadata error {info['error_code']}")
             parts = [TopicPartition(topic, p["partition_index"]) for p in info["partitions"]]
-            first = client.list_partition_offsets({p: OffsetSpec.EARLIEST for p in parts})
+            first = client.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.EARLIEST))
             last = client.list_partition_offsets(
-                {p: OffsetSpec.LATEST for p in parts}, isolation_level="read_committed"
+                dict.fromkeys(parts, OffsetSpec.LATEST), isolation_level="read_committed"
             )
         return TopicState(
             topic,

@@ -1,7 +1,7 @@
 """The lake's Delta tables, read through their log with delta-rs (no JVM).
 
-Belongs here: versions, commits with their user metadata, small SQL reads at a pinned version. Does not
-belong here: writes (Spark does them, in `flow`), what a commit means (`flow.commits`).
+Belongs here: versions, commits with their user metadata, small SQL reads at a pinned version. Does
+not belong here: writes (Spark does them, in `flow`), what a commit means (`flow.commits`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Commit:
-    """One entry of a table's log. `metadata` is what our writers attached, None for anybody else's."""
+    """One entry of a table's log. `metadata` is what our writers attached, None for others'."""
 
     version: int
     operation: str

@@ -1,7 +1,7 @@
 """Postgres: connections with deadlines, and errors as failures.
 
-Belongs here: opening a connection for one purpose (ledger, serving). Does not belong here: the tables
-(`flow.ledger`, `flow.publish`), starting a server (`local.postgres`).
+Belongs here: opening a connection for one purpose (ledger, serving). Does not belong here: the
+tables (`flow.ledger`, `flow.publish`), starting a server (`local.postgres`).
 """
 
 from __future__ import annotations

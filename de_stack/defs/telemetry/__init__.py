@@ -1,10 +1,11 @@
 """Readings of machines: what each source measured, when, and how a day looked.
 
-Sources post measures to the collector, which hands them to Kafka. Each landed message is kept as it came
-(bronze), becomes one typed row per event (silver), is summed up per source, metric and five minutes
-(stats), and is published to Postgres for dashboards; dbt makes the daily report from silver.
+Sources post measures to the collector, which hands them to Kafka. Each landed message is kept as it
+came (bronze), becomes one typed row per event (silver), is summed up per source, metric and five
+minutes (stats), and is published to Postgres for dashboards; dbt makes the daily report from
+silver.
 
-    generator -> collector -> topic_measures -> bronze_measures -> silver_measures -> stats_measures
-                                                                        |                   |
-                                                            mart_daily_metrics    published_stats_measures
+    generator -> collector -> topic_measures -> bronze_measures -> silver_measures
+    silver_measures -> stats_measures -> published_stats_measures
+    silver_measures -> mart_daily_metrics -> published_mart_daily_metrics
 """

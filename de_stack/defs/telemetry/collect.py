@@ -1,6 +1,7 @@
 """The world -> Kafka: the topic that the collector fills.
 
-Belongs here: telemetry's topics as external assets. Does not belong here: the collector (`sources`).
+Belongs here: telemetry's topics as external assets. Does not belong here: the collector
+(`sources`).
 """
 
 import dagster as dg

@@ -1,1 +1,1 @@
-"""The pure part of telemetry: schemas and rules. No Dagster, no clients, no clock, no environment."""
+"""Schemas and rules of telemetry, pure: no Dagster, no clients, no clock, no environment."""

@@ -1,6 +1,7 @@
 """How measures become statistics.
 
-Belongs here: pure functions from data frame to data frame. Does not belong here: reading, writing, Dagster.
+Belongs here: pure functions from data frame to data frame. Does not belong here: reading, writing,
+Dagster.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ WINDOW = "5 minutes"
 
 
 def five_minute_stats(measures: DataFrame) -> DataFrame:
-    """Per source, metric and tumbling window of five minutes: count, extremes, moments, percentiles.
+    """Per source, metric and tumbling window of 5 minutes: count, extremes, moments, percentiles.
 
-    Percentiles interpolate linearly between the closest ranks (Hyndman & Fan 1996, type 7), the standard
-    deviation is that of a sample. Windows divide the hour, so a window never crosses one.
+    Percentiles interpolate linearly between the closest ranks (Hyndman & Fan 1996, type 7), the
+    standard deviation is that of a sample. Windows divide the hour, so a window never crosses one.
     """
     from pyspark.sql import functions as f
 
