@@ -1,0 +1,84 @@
+"""What integration tests of a pipeline share. Belongs here: producing, running assets, reading results."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from de_stack import partitions
+from de_stack.resources.kafka import client_options
+from de_stack.settings import Settings
+
+CHAIN = ("silver_measures", "stats_measures", "published_stats_measures")
+
+
+def measure(source: str, value: float, at: datetime, metric: str = "temperature") -> dict[str, Any]:
+    return {"source_id": source, "metric": metric, "value": value, "measured_at": at.isoformat()}
+
+
+def produce(
+    settings: Settings,
+    messages: Iterable[dict[str, Any] | bytes],
+    ids: Iterable[str | None] | None = None,
+) -> None:
+    """Send to the measures topic, each with an event id (a new one, or the given; None sends none)."""
+    from kafka import KafkaProducer
+
+    topic = settings.names.topic("telemetry", "measures")
+    producer = KafkaProducer(**client_options(settings))
+    given = iter(ids) if ids is not None else None
+    for message in messages:
+        value = message if isinstance(message, bytes) else json.dumps(message).encode()
+        key = message["source_id"].encode() if isinstance(message, dict) else b"bad"
+        event_id = next(given) if given else str(uuid.uuid4())
+        headers = [("ce_id", event_id.encode())] if event_id else []
+        producer.send(topic, value, key=key, headers=headers)
+    producer.flush(timeout=30)
+    producer.close()
+
+
+def materialize(
+    assets: Iterable[str],
+    first: datetime | None = None,
+    last: datetime | None = None,
+    raise_on_error: bool = True,
+) -> dg.ExecuteInProcessResult:
+    """Run assets of telemetry in this process, as a run of the daemon would."""
+    from de_stack.definitions import defs
+
+    tags, key = {}, None
+    if first is not None and last is not None and first != last:
+        tags = {
+            "dagster/asset_partition_range_start": partitions.key(first, "hour"),
+            "dagster/asset_partition_range_end": partitions.key(last, "hour"),
+        }
+    elif first is not None:
+        key = partitions.key(first, "hour")
+    job = defs().resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        return job.execute_in_process(
+            asset_selection=[dg.AssetKey(["telemetry", name]) for name in assets],
+            partition_key=key,
+            tags=tags,
+            instance=instance,
+            raise_on_error=raise_on_error,
+        )
+
+
+def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
+    """Metadata of the materialization of an asset, as plain values."""
+    (event, *_) = result.asset_materializations_for_node(f"telemetry__{asset}")
+    return {name: value.value for name, value in event.metadata.items()}
+
+
+def serving(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
+    """Rows from Postgres."""
+    from de_stack.resources.postgres import Postgres
+
+    with Postgres(settings, "serving").transaction("read in a test") as connection:
+        return connection.execute(sql.encode()).fetchall()

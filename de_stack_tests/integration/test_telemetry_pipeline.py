@@ -1,0 +1,232 @@
+"""Telemetry from Kafka to Postgres on real services, with numbers computed elsewhere."""
+
+import math
+import statistics
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from de_stack import partitions
+from de_stack.contracts import load_stream
+from de_stack.failures import PermanentFailure
+from de_stack.flow import counts, land
+from de_stack.flow.ledger import Ledger, ensure_schema
+from de_stack.resources.kafka import Kafka, ensure_topics
+from de_stack.settings import Settings
+from de_stack_tests.integration.pipeline import (
+    CHAIN,
+    materialize,
+    measure,
+    metadata,
+    produce,
+    serving,
+)
+
+STREAM = load_stream("telemetry.measures")
+
+
+@pytest.fixture
+def settings(stack, monkeypatch, request) -> Settings:  # noqa: ANN001
+    """A namespace of its own for each test, on the one set of services."""
+    name = "t" + str(abs(hash(request.node.name)) % 10**9)
+    monkeypatch.setenv("DE_STACK_NAMESPACE", name)
+    settings = Settings()
+    assert settings.namespace == name
+    ensure_topics(settings)
+    ensure_schema(settings)
+    return settings
+
+
+def this_hour() -> datetime:
+    return partitions.floor(datetime.now(UTC), "hour")
+
+
+def pending(settings: Settings) -> list[datetime]:
+    names = settings.names
+    bronze, silver = (names.table_id("telemetry", x, "measures") for x in ("bronze", "silver"))
+    return Ledger(settings).pending(silver, bronze)
+
+
+def run_all(settings: Settings) -> None:
+    """Land, then every pending range, as the sensors would ask for it."""
+    materialize(["bronze_measures"], this_hour())
+    for first, last in partitions.contiguous(pending(settings), "hour"):
+        materialize(CHAIN, first, last)
+
+
+def quantile(values: list[float], q: float) -> float:
+    """Linear interpolation between closest ranks (type 7), from its definition."""
+    ordered, position = sorted(values), (len(values) - 1) * q
+    low = math.floor(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+
+
+def test_statistics_in_postgres_are_those_computed_by_hand(settings) -> None:
+    start = this_hour() - timedelta(hours=2)
+    sent = [
+        measure(f"press-{i % 3}", math.sin(i) * 50 + i / 7, start + timedelta(seconds=i * 11))
+        for i in range(600)
+    ]
+    produce(settings, sent)
+    run_all(settings)
+
+    windows: dict[tuple[str, datetime], list[float]] = {}
+    for m in sent:
+        at = datetime.fromisoformat(m["measured_at"])
+        window = at - timedelta(
+            minutes=at.minute % 5, seconds=at.second, microseconds=at.microsecond
+        )
+        windows.setdefault((m["source_id"], window), []).append(m["value"])
+    rows = serving(
+        settings,
+        "select source_id, window_start, window_end, count, min, max, mean, stddev, p50, p90, p99 "
+        f"from {settings.names.schema('telemetry')}.stats_measures",
+    )
+    assert len(rows) == len(windows)
+    for source, window, end, n, low, high, mean, deviation, p50, p90, p99 in rows:
+        values = windows[source, window]
+        assert end - window == timedelta(minutes=5)
+        assert (n, low, high) == (len(values), min(values), max(values))
+        assert mean == pytest.approx(statistics.fmean(values), rel=1e-12)
+        if len(values) == 1:
+            assert deviation is None
+        else:
+            assert deviation == pytest.approx(statistics.stdev(values), rel=1e-9)
+        for got, q in ((p50, 0.5), (p90, 0.9), (p99, 0.99)):
+            assert got == pytest.approx(quantile(values, q), rel=1e-12)
+
+
+def test_every_row_is_silver_a_duplicate_or_a_dead_letter_and_a_second_run_changes_nothing(
+    settings,
+) -> None:
+    at = this_hour() + timedelta(seconds=1) - timedelta(hours=1)
+    good = [measure("a", float(i), at + timedelta(seconds=i)) for i in range(50)]
+    ids = [f"id-{i}" for i in range(50)]
+    bad = [b"{", b"null", b"", good[0]["source_id"].encode(), b'{"source_id":"a"}']
+    no_id = [measure("b", 1.0, at), measure("b", 1.0, at)]
+    produce(settings, good, ids)
+    produce(settings, good[:7], ids[:7])
+    produce(settings, bad)
+    produce(settings, no_id, [None, None])
+    run_all(settings)
+    found = counts.count(settings, STREAM)
+    assert (found.bronze, found.dead, found.duplicates, found.silver) == (64, 5, 7, 52)
+    assert found.settled
+    assert found.agree
+
+    again = metadata(materialize(["bronze_measures"], this_hour()), "bronze_measures")
+    assert again["slices"] == 0
+    done = metadata(materialize(CHAIN, partitions.floor(at, "hour")), "silver_measures")
+    assert done["rows"] == 52
+    assert counts.count(settings, STREAM) == found
+
+
+def test_a_late_row_repairs_the_numbers_of_its_hour(settings) -> None:
+    hour = this_hour() - timedelta(hours=5)
+    produce(settings, [measure("a", 1.0, hour), measure("a", 3.0, hour + timedelta(minutes=1))])
+    run_all(settings)
+    table = f"{settings.names.schema('telemetry')}.stats_measures"
+    assert serving(settings, f"select count, mean from {table}") == [(2, 2.0)]
+    produce(settings, [measure("a", 8.0, hour + timedelta(minutes=2))])
+    materialize(["bronze_measures"], this_hour())
+    assert pending(settings) == [hour]
+    run_all(settings)
+    assert pending(settings) == []
+    assert serving(settings, f"select count, mean from {table}") == [(3, 4.0)]
+
+
+def test_two_landings_at_once_land_each_offset_once(settings) -> None:
+    at = this_hour()
+    produce(settings, [measure("a", float(i), at) for i in range(3000)])
+    spark = _session(settings)
+    small = Settings(slice_max_rows=1000)
+    failures: list[BaseException] = []
+
+    def one() -> None:
+        try:
+            land.land(small, STREAM, lambda: spark, "race")
+        except BaseException as error:  # noqa: BLE001 - shown below
+            failures.append(error)
+
+    threads = [threading.Thread(target=one) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    found = counts.count(settings, STREAM)
+    assert (found.bronze, found.waiting) == (3000, 0)
+
+
+def test_publishing_an_older_version_changes_nothing(settings) -> None:
+    from de_stack.defs.telemetry import serve
+    from de_stack.flow.publish import ServingTable, publish
+    from de_stack.resources.lake import Lake
+
+    hour = this_hour() - timedelta(hours=1)
+    produce(settings, [measure("a", 1.0, hour)])
+    run_all(settings)
+    produce(settings, [measure("a", 2.0, hour)])
+    run_all(settings)
+    source = serve.stats(settings)
+    names = [name for name, _, _ in serve._PG_COLUMNS]
+    listed = ", ".join(f'"{name}"' for name in names)
+    first = next(
+        c.version
+        for c in Lake(settings).commits_after(source.uri, -1)
+        if (c.metadata or {}).get("kind") == "derive"
+    )
+    old = Lake(settings).query(source.uri, f"select {listed} from t", first)
+    target = ServingTable(
+        settings.names.schema("telemetry"),
+        "stats_measures",
+        serve._PG_COLUMNS,
+        ("source_id", "metric", "window_start"),
+        time_column="window_start",
+    )
+    consumer = settings.names.table_id("telemetry", "published", "stats_measures")
+    done = publish(settings, target, old, consumer, first, "stale", [hour])
+    assert (done.rows, done.hours, done.skipped) == (0, 0, 1)
+    table = f"{settings.names.schema('telemetry')}.stats_measures"
+    assert serving(settings, f"select count from {table}") == [(2,)]
+
+
+def test_a_topic_that_was_made_anew_is_refused(settings) -> None:
+    produce(settings, [measure("a", 1.0, this_hour())])
+    materialize(["bronze_measures"], this_hour())
+    topic = settings.names.topic("telemetry", "measures")
+    with Kafka(settings).admin("delete in a test") as client:
+        client.delete_topics([topic])
+    for _ in range(50):
+        if Kafka(settings).topic_state(topic) is None:
+            break
+        threading.Event().wait(0.1)
+    ensure_topics(settings)
+    with pytest.raises(PermanentFailure, match="made anew"):
+        land.land(settings, STREAM, lambda: _session(settings), "r")
+
+
+def test_offsets_that_kafka_deleted_before_they_landed_are_named(settings) -> None:
+    from kafka.structs import TopicPartition
+
+    produce(settings, [measure("a", float(i), this_hour()) for i in range(10)])
+    materialize(["bronze_measures"], this_hour())
+    produce(settings, [measure("a", float(i), this_hour()) for i in range(10)])
+    topic = settings.names.topic("telemetry", "measures")
+    state = Kafka(settings).topic_state(topic)
+    assert state is not None
+    partition = max(state.end, key=lambda p: state.end[p])
+    with Kafka(settings).admin("delete in a test") as client:
+        client.delete_records({TopicPartition(topic, partition): 15})
+    with pytest.raises(PermanentFailure, match=rf"partition {partition} offsets 10\.\.14"):
+        land.land(settings, STREAM, lambda: _session(settings), "r")
+
+
+def _session(settings: Settings):  # noqa: ANN202
+    from dagster_pyspark import LazyPySparkResource
+
+    from de_stack.resources.spark import session_config
+
+    return LazyPySparkResource(spark_config=session_config(settings)).spark_session
