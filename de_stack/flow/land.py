@@ -23,7 +23,7 @@ from de_stack.flow import commits, decoding, slices, tables
 from de_stack.flow.ledger import Landed, Ledger
 from de_stack.resources.kafka import Kafka, TopicState, spark_options
 from de_stack.resources.lake import Lake
-from de_stack.resources.spark import check_reachable, is_away, is_conflict
+from de_stack.resources.spark import is_away, is_conflict, open_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -98,7 +98,7 @@ def land(
         raise _no_topic(topic)
     landing, lost = Landing(), 0
     while True:
-        commits.reconcile(lake, ledger, table)
+        is_new = commits.reconcile(lake, ledger, table) < 0
         landed = ledger.landed(table.table_id)
         piece = _plan(settings, table, state, landed)
         if piece is None:
@@ -120,7 +120,7 @@ def land(
                 ).total_seconds()
             ),
         )
-        _write(settings, stream, spark, table, state, piece, number, metadata)
+        _write(settings, stream, spark, table, is_new, state, piece, number, metadata)
         commits.reconcile(lake, ledger, table)
         version = ledger.token_version(table.table_id, token)
         if version is None:
@@ -169,6 +169,7 @@ def _write(
     stream: Stream,
     session: Callable[[], SparkSession],
     table: tables.Table,
+    is_new: bool,
     state: TopicState,
     piece: slices.Slice,
     number: int,
@@ -176,11 +177,11 @@ def _write(
 ) -> None:
     from pyspark.errors import PySparkException
 
-    check_reachable(settings)
     tried = f"land slice {number} of {state.topic}"
     try:
-        spark = session()
-        tables.create(spark, table)
+        spark = open_session(settings, session)
+        if is_new:
+            tables.create(spark, table)
         frame = _rows(settings, stream, spark, state, piece)
         (
             frame.write.format("delta")

@@ -40,7 +40,10 @@ class Table:
 
 
 def create(spark: SparkSession, table: Table) -> None:
-    """Make the table if it is not there. Only features that delta-rs and DuckDB read as well."""
+    """Make the table if it is not there. Only features that delta-rs and DuckDB read as well.
+
+    Two makers at once: one wins, the other gets Delta's conflict error, and may go on.
+    """
     properties = {
         "delta.dataSkippingStatsColumns": ",".join(
             f"`{c}`" if c == "offset" else c for c in table.stats

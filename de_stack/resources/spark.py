@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from de_stack.failures import TransientFailure
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from de_stack.settings import Settings
 
 _CONNECT = re.compile(r"^sc://([^:/;]+)(?::(\d+))?")
@@ -54,10 +57,30 @@ def check_reachable(settings: Settings, timeout_s: float = 2.0) -> None:
         ) from error
 
 
+def open_session(settings: Settings, session: Callable[[], SparkSession]) -> SparkSession:
+    """The session, with a client that gives a server up after seconds instead of ten minutes.
+
+    Raises:
+        PermanentFailure: no address is set.
+        TransientFailure: nobody listens there.
+    """
+    check_reachable(settings)
+    spark = session()
+    if settings.need("spark_remote").startswith("sc://"):
+        from pyspark.sql.connect.client.retries import DefaultPolicy
+
+        # About 8 s in all: a server that restarts is back by then, or the run should fail and say so.
+        policy = DefaultPolicy(max_retries=8, initial_backoff=100, max_backoff=1500, jitter=100)
+        spark.client.set_retry_policies([policy])  # type: ignore[attr-defined]
+    return spark
+
+
 def is_conflict(error: Exception) -> bool:
     """True when Delta refused a commit because another writer was first."""
     text = f"{type(error).__name__} {error}"
-    return "Concurrent" in text or "DELTA_CONCURRENT" in text
+    # The last two: somebody else made the table between our look and our commit.
+    words = ("Concurrent", "DELTA_CONCURRENT", "DELTA_PROTOCOL_CHANGED", "DELTA_METADATA_CHANGED")
+    return any(word in text for word in words)
 
 
 def is_away(error: Exception) -> bool:

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     ),
     "local": ({"settings", "resources", "contracts", "flow", *BASE}, "local starts systems"),
     "sources": ({"settings", "resources", "contracts", *BASE}, "sources make and receive data"),
-    "definitions": ({"settings", "resources", *BASE}, "domains are loaded from their folder"),
+    "definitions": ({"settings", "resources", "orchestration", *BASE}, "domains are loaded from their folder"),
     "defs": (
         {"orchestration", "flow", "resources", "contracts", "partitions", "settings", *BASE},
         "a domain is reached by asset key, never by import",

@@ -4,9 +4,9 @@ Belongs here: the asset. Does not belong here: how slices work (`flow.land`).
 """
 
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
-from dagster_pyspark import LazyPySparkResource
 
 from de_stack import naming, partitions
 from de_stack.contracts import load_stream
@@ -34,7 +34,7 @@ MEASURES = load_stream("telemetry.measures")
 def bronze_measures(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
-    spark: LazyPySparkResource,
+    spark: dg.ResourceParam[Any],
 ) -> dg.MaterializeResult:
     """Every message of the topic, raw and decoded, with its offset and the reason if it is bad.
 

@@ -3,8 +3,9 @@
 Belongs here: the asset. Does not belong here: how hours are replaced (`flow.refine`).
 """
 
+from typing import Any
+
 import dagster as dg
-from dagster_pyspark import LazyPySparkResource
 
 from de_stack import naming, partitions
 from de_stack.contracts import load_stream
@@ -37,12 +38,12 @@ MEASURES = load_stream("telemetry.measures")
 def silver_measures(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
-    spark: LazyPySparkResource,
+    spark: dg.ResourceParam[Any],
 ) -> dg.MaterializeResult:
     """One typed row per event, by the hour in which it was measured.
 
-    A pure function of all good bronze rows of the event hour: running it again changes nothing, and a
-    late row repairs its hour.
+    A pure function of all good bronze rows of the event hour: running it again changes nothing, and
+    a late row repairs its hour.
     """
     first, last = event_range(context, MEASURES)
     done = refine(settings, MEASURES, first, last, lambda: spark.spark_session, context.run_id)

@@ -4,8 +4,9 @@ Belongs here: the statistics table, its Delta and its Postgres asset. Does not b
 arithmetic (`core/rules.py`), the daily report (dbt).
 """
 
+from typing import Any
+
 import dagster as dg
-from dagster_pyspark import LazyPySparkResource
 
 from de_stack import naming, partitions
 from de_stack.contracts import load_stream
@@ -54,7 +55,7 @@ def stats(settings: Settings) -> Table:
 def stats_measures(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
-    spark: LazyPySparkResource,
+    spark: dg.ResourceParam[Any],
 ) -> dg.MaterializeResult:
     """Per source, metric and five minutes: count, extremes, mean, sample deviation, percentiles."""
     first, last = event_range(context, MEASURES)
@@ -95,7 +96,7 @@ def stats_measures(
 def published_stats_measures(
     context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
-    """The statistics in Postgres, for dashboards: whole hours, in one transaction, never older ones."""
+    """The statistics in Postgres, for dashboards: whole hours, in one transaction, never older."""
     first, last = event_range(context, MEASURES)
     target = ServingTable(
         settings.names.schema("telemetry"),
