@@ -7,6 +7,8 @@ services (`local/stack.py`), making numbers (`defs/`).
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -60,8 +62,17 @@ def demo(
     _statistics(console, settings)
     _places(console, settings)
     _times(console, seconds, services)
-    typer.echo("It goes on running. Look: `de-stack status`, `de-stack logs NAME -f`.")
-    typer.echo("Stop: `make down` (or `de-stack down`; with --purge the data goes, too).")
+    me = _me()
+    typer.echo(f"It goes on running. Look: `{me} status`, `{me} logs NAME -f`, `{me} counts`.")
+    typer.echo(f"Stop: `make down` (or `{me} down`; with --purge the data goes, too).")
+
+
+def _me() -> str:
+    """How this command is typed from here: the environment may not be an activated one."""
+    if shutil.which("de-stack") == sys.argv[0]:
+        return "de-stack"
+    path = os.path.relpath(sys.argv[0])
+    return sys.argv[0] if path.startswith("..") else path
 
 
 def _wait(deadline_seconds: int) -> Iterator[tuple[str, float]]:
@@ -156,11 +167,11 @@ def _places(console: Console, settings: Settings) -> None:
         "Dagster: runs": f"{settings.webserver_url}/runs",
         "Collector": f"POST {settings.collector_url}/v1/streams/telemetry.measures",
         "Kafka": f"{settings.kafka_bootstrap} (topic {settings.names.topic(_DOMAIN, _ENTITY)})",
-        "Postgres": 'eval "$(de-stack env)"; psql "$DE_STACK_SERVING_DSN"',
+        "Postgres": f'eval "$({_me()} env)"; psql "$DE_STACK_SERVING_DSN"',
         "Spark Connect": str(settings.spark_remote),
         "Delta tables": str(settings.lake_uri),
         "DuckDB": str(settings.warehouse_path),
-        "Logs": f"{settings.home}/logs/*.log (`de-stack logs NAME`)",
+        "Logs": f"{settings.home}/logs/*.log (`{_me()} logs NAME`)",
         "All state": str(settings.home),
     }
     for what, where in rows.items():

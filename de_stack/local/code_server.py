@@ -27,7 +27,7 @@ SERVICE = Service(
     environment=dagster_home.environment,
     prepare=dagster_home.prepare,
     folder=dagster_home.folder,
-    follows_settings=True,
+    follows=dagster_home.FOLLOWS,
     settle_seconds=3,
     # A busy one was seen to ignore SIGTERM: supervisord then kills it and all below it.
     stop_seconds=10,

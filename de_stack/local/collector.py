@@ -39,6 +39,6 @@ SERVICE = Service(
         "PYTHONUNBUFFERED": "1",
     },
     addresses=lambda site: {"collector_url": url(site)},
-    follows_settings=True,
+    follows=frozenset({"kafka_bootstrap", "namespace"}),
     stop_seconds=20,
 )

@@ -13,7 +13,10 @@ from de_stack.local import secrets
 from de_stack.local.service import Site
 from de_stack.local.state import write_private
 from de_stack.local.templates import render
+from de_stack.settings import ADDRESSES, STICKY
 
+# Definitions are made from the settings at load: other settings, other definitions.
+FOLLOWS = (ADDRESSES - {"webserver_url"}) | STICKY
 # Three services prepare at the same time.
 _writing = threading.Lock()
 

@@ -28,6 +28,6 @@ SERVICE = Service(
     probe=_probe,
     depends_on=("collector",),
     environment=lambda site: {"PYTHONUNBUFFERED": "1"},  # noqa: ARG005
-    follows_settings=True,
+    follows=frozenset({"collector_url", "kafka_bootstrap", "namespace"}),
     settle_seconds=_SETTLE_SECONDS,
 )

@@ -101,6 +101,7 @@ SERVICE = Service(
     ports={"kafka": 19092, "kafka_controller": 19093},
     addresses=lambda site: {"kafka_bootstrap": f"{LOOPBACK}:{site.ports['kafka']}"},
     prepare=_prepare,
+    remark=lambda: java.find().note,
     after_ready=_after_ready,
     settle_seconds=3,
     stop_seconds=20,

@@ -59,7 +59,8 @@ class Service:
         after_ready: runs at every `up`, when the probe has passed and `alongside` is ready;
             idempotent.
         user: account to run as, when not the caller's.
-        follows_settings: restarted when an address or a remembered setting has changed.
+        follows: names of settings; when one has changed, the process is restarted.
+        remark: a sentence worth saying at the start; said once, whoever has it.
         settle_seconds: a process that ends sooner has failed to start.
     """
 
@@ -75,7 +76,8 @@ class Service:
     after_ready: Callable[[Site], None] = _nothing
     user: Callable[[], str | None] = lambda: None
     folder: Callable[[Site], Path] | None = None
-    follows_settings: bool = False
+    follows: frozenset[str] = frozenset()
+    remark: Callable[[], str] = lambda: ""
     settle_seconds: int = 1
     start_seconds: float = 60
     stop_signal: str = "TERM"

@@ -68,6 +68,7 @@ SERVICE = Service(
     environment=_environment,
     addresses=lambda site: {"spark_remote": f"sc://{LOOPBACK}:{site.ports['spark']}"},
     prepare=_prepare,
+    remark=lambda: java.find().note,
     settle_seconds=3,
     stop_seconds=20,
 )

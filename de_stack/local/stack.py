@@ -143,7 +143,7 @@ def _start_all(site: Site, wanted: list[Service], say: Say) -> dict[str, float]:
                 time.sleep(0.05)
         except KeyboardInterrupt:
             cancelled.set()
-            say("interrupted: stopping what was being started")
+            say("interrupted: stopping what was being started; `de-stack up` goes on from here")
             for name in starter.unfinished():
                 supervisor.stop(site.home, name)
             raise
@@ -204,6 +204,9 @@ def _stop_all(home: Path, say: Say) -> None:
         say(f"stopping {', '.join(wave)}")
         with ThreadPoolExecutor(max_workers=len(wave)) as pool:
             list(pool.map(lambda name: supervisor.stop(home, name), wave))
+        # Run workers still can say how they end, as long as the database is there.
+        found = processes.of_stack(home, postgres.data(site_of(home)))
+        processes.end(pid for pid, name in found.items() if name in wave)
     found = processes.of_stack(home, postgres.data(site_of(home)))
     first = {pid: name for pid, name in found.items() if name != "supervisord"}
     if first:

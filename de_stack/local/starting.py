@@ -16,7 +16,7 @@ from typing import Any
 from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.local import state, supervisor
 from de_stack.local.service import Service, Site
-from de_stack.settings import ADDRESSES, STICKY
+from de_stack.settings import STICKY
 
 # They may reach a service by inheritance, but are not written into a file of ours.
 _SECRET = frozenset({"DE_STACK_KAFKA_SASL_PASSWORD", "DE_STACK_LAKE_STORAGE_OPTIONS"})
@@ -42,6 +42,7 @@ class Starter:
         self._site, self._cancelled, self._say = site, cancelled, say
         self._known = state.load(site.home)["settings"]
         self._begun: set[str] = set()
+        self._remarked: set[str] = set()
 
     def unfinished(self) -> list[str]:
         """Services that were started here and are not ready yet."""
@@ -73,6 +74,9 @@ class Starter:
         if self._cancelled.is_set():
             return None
         self._begun.add(name)
+        if (remark := service.remark()) not in self._remarked | {""}:
+            self._remarked.add(remark)
+            self._say(remark)
         service.prepare(site)
         supervisor.configure(site, service, spec, digest)
         supervisor.begin(site.home, name)
@@ -102,16 +106,15 @@ class Starter:
         user = service.user()
         spec = {
             "argv": service.command(site),
-            "env": (given | remembered if service.follows_settings else {}) | own,
+            "env": (given | remembered if service.follows else {}) | own,
             "unset": supervisor.UNSET,
             "user": user,
             "cwd": str(service.workdir(site)),
         }
         compared: dict[str, Any] = {"env": own, "ports": {p: site.ports[p] for p in service.ports}}
-        if service.follows_settings:
-            compared["settings"] = {
-                k: str(v) for k, v in self._known.items() if k in ADDRESSES | STICKY
-            }
+        if service.follows:
+            seen = {k: str(v) for k, v in self._known.items() if k in service.follows}
+            compared["settings"] = seen
         return spec, supervisor.digest_of(spec, compared)
 
     def _wait(self, service: Service) -> None:

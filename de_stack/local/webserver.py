@@ -65,8 +65,9 @@ def _definitions_loaded(site: Site) -> None:
         if any(load and load["__typename"] != "PythonError" for load in found):
             return
         message = next((load["message"] for load in found if load), "it is still loading")
-        if time.monotonic() > deadline or "UNAVAILABLE" not in message and any(found):
-            kind = PermanentFailure if any(found) else TransientFailure
+        is_broken = any(found) and "UNAVAILABLE" not in message
+        if is_broken or time.monotonic() > deadline:
+            kind = PermanentFailure if is_broken else TransientFailure
             log = site.log("code_server")
             raise kind(
                 "load de_stack.definitions", message.strip(), f"read {log}, mend, `de-stack up`"
@@ -87,7 +88,7 @@ SERVICE = Service(
     prepare=dagster_home.prepare,
     after_ready=_definitions_loaded,
     folder=dagster_home.folder,
-    follows_settings=True,
+    follows=dagster_home.FOLLOWS,
     settle_seconds=3,
     start_seconds=90,
 )
