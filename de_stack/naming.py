@@ -25,7 +25,7 @@ LAYERS = (
 )
 
 # The common denominator of a Kafka topic part, a Postgres identifier and a folder name.
-_WORD = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 def word(value: str, what: str) -> str:
@@ -35,7 +35,7 @@ def word(value: str, what: str) -> str:
         ValueError: it is not lower-case ASCII letters, digits and `_`, starting with a letter, <=
         40.
     """
-    if not _WORD.match(value):
+    if not _WORD.fullmatch(value):
         msg = f"{what} {value!r}: use a-z, 0-9 and _, starting with a letter, at most 40 characters"
         raise ValueError(msg)
     return value

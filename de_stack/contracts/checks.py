@@ -26,9 +26,9 @@ def _of(field: Field) -> list[tuple[str, str]]:
     if field.required:
         found.append(("is required", f"{column} is null"))
     if field.minimum is not None:
-        found.append((f">= {field.minimum:g}", f"{column} < {field.minimum!r}"))
+        found.append((f">= {field.minimum:.15g}", f"{column} < {field.minimum!r}"))
     if field.maximum is not None:
-        found.append((f"<= {field.maximum:g}", f"{column} > {field.maximum!r}"))
+        found.append((f"<= {field.maximum:.15g}", f"{column} > {field.maximum!r}"))
     if field.min_length is not None:
         found.append((f"length >= {field.min_length}", f"length({column}) < {field.min_length}"))
     if field.max_length is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from de_stack.contracts.message import LONG
 from de_stack.contracts.model import Field, Stream
 
 _SPARK = {
@@ -47,35 +48,44 @@ def catalogue_columns(stream: Stream) -> list[tuple[str, str, str]]:
 
 
 def json_schema(stream: Stream) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a message as it stands on the wire."""
-    root: dict[str, Any] = {
+    """JSON Schema (draft 2020-12) of a message as it stands on the wire.
+
+    It says what the decoder checks except for duplicate keys, bytes, and the spelling of times: see
+    the test that holds the two against each other.
+    """
+    root = _object(stream.fields, 0)
+    return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": stream.name,
         "description": stream.description,
-        "type": "object",
-        "properties": {},
-        "required": [],
+        **root,
     }
-    for field in stream.fields:
-        node = root
-        for part in field.path[:-1]:
-            if field.required and part not in node["required"]:
-                node["required"].append(part)
-            node = node["properties"].setdefault(
-                part, {"type": "object", "properties": {}, "required": []}
-            )
-        leaf = field.path[-1]
-        node["properties"][leaf] = _leaf(field)
-        if field.required:
-            node["required"].append(leaf)
-    return root
+
+
+def _object(fields: tuple[Field, ...], depth: int) -> dict[str, Any]:
+    properties: dict[str, Any] = {}
+    required = []
+    for part in dict.fromkeys(f.path[depth] for f in fields):
+        below = tuple(f for f in fields if f.path[depth] == part)
+        is_leaf = len(below[0].path) == depth + 1
+        node = _leaf(below[0]) if is_leaf else _object(below, depth + 1)
+        if any(f.required for f in below):
+            required.append(part)
+        else:
+            # What may be missing may be null as well.
+            node["type"] = [node["type"], "null"]
+            if "enum" in node:
+                node["enum"] = [*node["enum"], None]
+        properties[part] = node
+    return {"type": "object", "properties": properties, "required": required}
 
 
 def _leaf(field: Field) -> dict[str, Any]:
+    low, high = LONG if field.type == "integer" else (None, None)
     extra = {
         "description": field.description or None,
-        "minimum": field.minimum,
-        "maximum": field.maximum,
+        "minimum": low if field.minimum is None else field.minimum,
+        "maximum": high if field.maximum is None else field.maximum,
         "minLength": field.min_length,
         "maxLength": field.max_length,
         "pattern": field.pattern,

@@ -14,9 +14,12 @@ from typing import Any
 from de_stack.failures import PermanentFailure
 
 _DURATION = re.compile(
-    r"^P(?:(?P<days>\d+)D)?"
-    r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?$"
+    r"P(?:(?P<days>\d+)D)?"
+    r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?",
+    re.ASCII,
 )
+# Added to any time of these centuries it still is a time.
+_LONGEST = timedelta(days=365_000)
 
 
 class ContractError(PermanentFailure):
@@ -68,13 +71,26 @@ class Words:
             raise self._bad(word, f"{value!r} is not a number from {low} to {high}")
         return value
 
+    def whole(self, word: str, low: int, high: int) -> int:
+        """A whole number from low to high, both included."""
+        value = self.number(word, low, high)
+        if not isinstance(value, int):
+            raise self._bad(word, f"{value!r} is not a whole number")
+        return value
+
     def duration(self, word: str) -> timedelta:
         """An ISO-8601 duration of days and smaller units."""
         value = self._take(word)
-        match = _DURATION.match(value) if isinstance(value, str) and len(value) > 1 else None
+        match = _DURATION.fullmatch(value) if isinstance(value, str) else None
         if not match or not any(match.groups()):
             raise self._bad(word, f"{value!r} is not an ISO-8601 duration such as PT10M or P3D")
-        return timedelta(**{k: int(v) for k, v in match.groupdict().items() if v})
+        try:
+            length = timedelta(**{k: int(v) for k, v in match.groupdict().items() if v})
+        except (OverflowError, ValueError):
+            length = timedelta.max
+        if length > _LONGEST:
+            raise self._bad(word, f"{value[:50]!r} is longer than {_LONGEST.days} days")
+        return length
 
     def instant(self, word: str) -> datetime:
         """An ISO-8601 time with a zone, on a full hour of UTC."""
@@ -85,7 +101,10 @@ class Words:
             raise self._bad(word, f"{value!r} is not an ISO-8601 time") from error
         if moment.tzinfo is None:
             raise self._bad(word, f"{value!r} has no time zone")
-        moment = moment.astimezone(UTC)
+        try:
+            moment = moment.astimezone(UTC)
+        except OverflowError as error:
+            raise self._bad(word, f"{value!r} has no year 1..9999 in UTC") from error
         if moment != moment.replace(minute=0, second=0, microsecond=0):
             raise self._bad(word, f"{value!r} is not a full hour")
         return moment
