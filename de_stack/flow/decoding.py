@@ -7,7 +7,7 @@ here: the decoder itself (`contracts.decode`), reading Kafka, writing Delta.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from de_stack.contracts.decode import decoder_for
 from de_stack.contracts.schemas import spark_ddl
@@ -106,7 +106,7 @@ def decode_batches(
             given = (
                 [_header(h, id_name) for h in columns["headers"].to_pylist()]
                 if kind == "header"
-                else [r and str(r[id_name]) for r in records]
+                else [_field_id(r, id_name) for r in records]
             )
             parts, offsets = (
                 columns["partition"].to_pylist(),
@@ -151,8 +151,17 @@ def decode_batches(
 def _header(headers: list[dict[str, bytes | str]] | None, name: str) -> str | None:
     for header in headers or []:
         if header["key"] == name and isinstance(header["value"], bytes):
-            return header["value"].decode("utf-8", "replace") or None
+            try:
+                return header["value"].decode() or None
+            except UnicodeDecodeError:
+                # With replacement characters two different ids could become one.
+                return None
     return None
+
+
+def _field_id(record: dict[str, Any] | None, name: str) -> str | None:
+    given = None if record is None else record[name]
+    return None if given is None else str(given)
 
 
 def _arrow_types() -> dict[str, pa.DataType]:
