@@ -34,7 +34,7 @@ _OPTIONS = {
     "date": set(),
 }
 _ODD = re.compile(r"[\"\\`\x00-\x1f]")
-_NOT_CHECKED = ("unique", "quality", "properties", "items", "map")
+_NOT_CHECKED = ("unique", "quality")
 
 
 def fields_of(path: Path, obj: SchemaObject) -> tuple[Field, ...]:

@@ -70,18 +70,23 @@ def _check(path: Path, raw: dict[str, Any]) -> None:
     # The deepest fault is the one that a person can find.
     errors = sorted(validator.iter_errors(plain), key=lambda e: -len(e.absolute_path))
     if errors:
-        where = _where(plain, list(errors[0].absolute_path))
-        raise ContractError(path, where, errors[0].message[:300])
+        place = list(errors[0].absolute_path)
+        where, node = _find(plain, place)
+        reason = errors[0].message[:300]
+        if place[-2:-1] == ["properties"] and "logicalType" not in node:
+            # ODCS would ask for what each of the types needs.
+            reason = "logicalType is missing"
+        raise ContractError(path, where, reason)
 
 
-def _where(node: Any, parts: list[Any]) -> str:
-    """A place as a person would call it: list members by their name, not by number."""
+def _find(node: Any, parts: list[Any]) -> tuple[str, Any]:
+    """A place as a person would call it (members of lists by their name), and what is there."""
     names = []
     for part in parts:
         node = node[part]
         called = node.get("name") or node.get("property") if isinstance(node, dict) else None
         names.append(str(called if isinstance(part, int) and called else part))
-    return ".".join(names) or "file"
+    return ".".join(names) or "file", node
 
 
 @cache
