@@ -1,10 +1,11 @@
-"""One Delta table from another, by event hours: refine (bronze -> silver) and serve (silver -> gold).
+"""One Delta table from another, by event hours: refine (to silver) and serve (silver -> gold).
 
-Belongs here: pinning the source version, replacing hours as a whole, saying in the commit which version
-was used. Does not belong here: what the rows become (a domain's `core/rules.py`), which hours are pending.
+Belongs here: pinning the source version, replacing hours as a whole, saying in the commit which
+version was used. Does not belong here: what the rows become (a domain's `core/rules.py`), which
+hours are pending.
 
-The hours of the target are a pure function of the source at one version; a second run changes nothing.
-Hours that lost all their rows are replaced by nothing, not skipped.
+The hours of the target are a pure function of the source at one version; a second run changes
+nothing. Hours that lost all their rows are replaced by nothing, not skipped.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Derived:
-    """Outcome: version of the source that was used, version of the target that holds it, its rows."""
+    """Version of the source that was used, version of the target that holds it, its rows."""
 
     source_version: int
     version: int
@@ -41,9 +42,7 @@ class Derived:
 
 def same_periods(source: Table, first: datetime, last: datetime) -> Select:
     """Rows of the same event hours: for sources that have them as a column and a folder."""
-    return lambda _ledger, _version: periods(
-        "event_hour", source.partitioned_by, first, last
-    )
+    return lambda _ledger, _version: periods("event_hour", source.partitioned_by, first, last)
 
 
 def derive(
@@ -68,7 +67,8 @@ def derive(
         transform: pure: source rows -> the target's columns.
         spark: gives the session.
         run_id: goes into the commit.
-        select: SQL condition for the source rows, from ledger and version; the same hours without it.
+        select: SQL condition for the source rows, from ledger and version; the same hours without
+        it.
 
     Raises:
         PermanentFailure: no source yet, or a log disagrees with the ledger.
@@ -80,9 +80,7 @@ def derive(
     tried = f"derive {target.table_id} {first.isoformat()}..{last.isoformat()}"
     source_version = commits.reconcile(lake, ledger, source)
     if source_version < 0:
-        raise PermanentFailure(
-            tried, f"{source.table_id} has no table yet", "land first"
-        )
+        raise PermanentFailure(tried, f"{source.table_id} has no table yet", "land first")
     is_new = commits.reconcile(lake, ledger, target) < 0
     token, metadata = commits.envelope(
         "derive",
@@ -96,14 +94,8 @@ def derive(
         session = open_session(settings, spark)
         if is_new:
             create(session, target)
-        frame = (
-            session.read.format("delta")
-            .option("versionAsOf", source_version)
-            .load(source.uri)
-        )
-        rows = frame.where(
-            (select or same_periods(source, first, last))(ledger, source_version)
-        )
+        frame = session.read.format("delta").option("versionAsOf", source_version).load(source.uri)
+        rows = frame.where((select or same_periods(source, first, last))(ledger, source_version))
         (
             transform(rows)
             .write.format("delta")
@@ -121,22 +113,16 @@ def derive(
                 tried, f"another writer was first: {str(error)[:300]}"
             ) from error
         if is_away(error):
-            raise TransientFailure(
-                tried, f"Spark went away: {str(error)[:300]}"
-            ) from error
+            raise TransientFailure(tried, f"Spark went away: {str(error)[:300]}") from error
         raise
     commits.reconcile(lake, ledger, target)
     version = ledger.token_version(target.table_id, token)
     if version is None:
-        raise TransientFailure(
-            tried, "the log does not show the commit that Spark reported"
-        )
+        raise TransientFailure(tried, "the log does not show the commit that Spark reported")
     return Derived(source_version, version, count(lake, target, first, last, version))
 
 
-def count(
-    lake: Lake, table: Table, first: datetime, last: datetime, version: int
-) -> int:
+def count(lake: Lake, table: Table, first: datetime, last: datetime, version: int) -> int:
     """Rows of the event hours first..last at a version."""
     low, high = (m.strftime("%Y-%m-%dT%H:%M:%SZ") for m in (first, last))
     result = lake.query(

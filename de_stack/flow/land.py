@@ -1,11 +1,12 @@
 """Kafka -> bronze, slice by slice, each slice one Delta commit.
 
-Belongs here: the loop that plans, writes and verifies slices. Does not belong here: offset arithmetic
-(`slices.py`), decoding (`decoding.py`), the ledger's SQL.
+Belongs here: the loop that plans, writes and verifies slices. Does not belong here: offset
+arithmetic (`slices.py`), decoding (`decoding.py`), the ledger's SQL.
 
-Rows, slice number and offsets are in one commit (`txnAppId`, `txnVersion`, user metadata), so they cannot
-disagree, and two writers of one slice fence each other: one commits, the other is refused or skipped. A
-skipped write reports success too, hence nothing is believed before the log has shown our token.
+Rows, slice number and offsets are in one commit (`txnAppId`, `txnVersion`, user metadata), so they
+cannot disagree, and two writers of one slice fence each other: one commits, the other is refused or
+skipped. A skipped write reports success too, hence nothing is believed before the log has shown our
+token.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from de_stack.settings import Settings
 
 log = logging.getLogger(__name__)
-# Below this a slice is one file: ticks of seconds would otherwise leave one tiny file per partition.
+# Below this a slice is one file: ticks of seconds would otherwise leave one tiny file per
+# partition.
 _ONE_FILE_ROWS = 100_000
 _MAX_LOST_RACES = 20
 
@@ -70,9 +72,7 @@ def waiting(settings: Settings, stream: Stream, deadline_ms: int = 2000) -> int:
     if state is None:
         raise _no_topic(topic)
     landed = Ledger(settings).landed(bronze(settings, stream).table_id)
-    piece = slices.next_slice(
-        landed.offsets if landed else {}, state.begin, state.end, 2**62
-    )
+    piece = slices.next_slice(landed.offsets if landed else {}, state.begin, state.end, 2**62)
     return piece.size if piece else 0
 
 
@@ -113,11 +113,10 @@ def land(
             contract_version=stream.version,
             start=piece.start,
             end=piece.end,
-            landed={**(landed.offsets if landed else {}), **piece.end},
+            # All partitions: one that retention had emptied before we came has lost nothing.
+            landed={**(landed.offsets if landed else state.begin), **piece.end},
             late_after_s=int(
-                (
-                    partitions.step(stream.grain) + stream.allowed_lateness
-                ).total_seconds()
+                (partitions.step(stream.grain) + stream.allowed_lateness).total_seconds()
             ),
         )
         _write(settings, stream, spark, table, is_new, state, piece, number, metadata)
@@ -127,14 +126,10 @@ def land(
             lost += 1
             log.info("slice %d of %s was landed by another writer", number, topic)
             if lost >= _MAX_LOST_RACES:
-                raise TransientFailure(
-                    f"land {topic}", f"lost {lost} races for a slice"
-                )
+                raise TransientFailure(f"land {topic}", f"lost {lost} races for a slice")
             continue
         _count(lake, table, piece, version, landing)
-        log.info(
-            "landed slice %d of %s: version %d, %s", number, topic, version, piece.end
-        )
+        log.info("landed slice %d of %s: version %d, %s", number, topic, version, piece.end)
 
 
 def _no_topic(topic: str) -> PermanentFailure:
@@ -155,12 +150,8 @@ def _plan(
         )
     offsets = landed.offsets if landed else {}
     if gaps := slices.missing_ranges(offsets, state.begin, first_slice=landed is None):
-        named = ", ".join(
-            f"partition {g.partition} offsets {g.first}..{g.last}" for g in gaps
-        )
-        raise PermanentFailure(
-            tried, f"Kafka no longer has {named}: they were never landed"
-        )
+        named = ", ".join(f"partition {g.partition} offsets {g.first}..{g.last}" for g in gaps)
+        raise PermanentFailure(tried, f"Kafka no longer has {named}: they were never landed")
     return slices.next_slice(offsets, state.begin, state.end, settings.slice_max_rows)
 
 
@@ -195,9 +186,7 @@ def _write(
         if is_conflict(error):
             return
         if is_away(error):
-            raise TransientFailure(
-                tried, f"Spark went away: {str(error)[:300]}"
-            ) from error
+            raise TransientFailure(tried, f"Spark went away: {str(error)[:300]}") from error
         raise
 
 

@@ -1,7 +1,7 @@
 """A Delta table as the flow sees it: name in the ledger, place in the lake, columns.
 
-Belongs here: `Table`, making it, and the SQL text for its period columns. Does not belong here: reading
-or writing rows.
+Belongs here: `Table`, making it, and the SQL text for its period columns. Does not belong here:
+reading or writing rows.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# Columns that readers filter by. Delta keeps statistics for these only: it would take the first 32 leaf
-# columns otherwise, and a contract that grows past them would read every file in silence.
+# Columns that readers filter by. Delta keeps statistics for these only: it would take the first 32
+# leaf columns otherwise, and a contract that grows past them would read every file in silence.
 BRONZE_STATS = (
     "partition",
     "offset",

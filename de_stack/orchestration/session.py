@@ -1,6 +1,7 @@
 """Spark as Dagster's own resource, bound so late that loading the location does not import PySpark.
 
-Belongs here: the `spark` resource. Does not belong here: its configuration (`resources.spark`), its use.
+Belongs here: the `spark` resource. Does not belong here: its configuration (`resources.spark`), its
+use.
 """
 
 from __future__ import annotations

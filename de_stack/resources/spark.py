@@ -1,7 +1,7 @@
 """What dagster-pyspark's session resource leaves open: is Spark there, what did it say.
 
-Belongs here: session configuration from settings, a quick reachability check, reading Spark's errors.
-Does not belong here: creating sessions (dagster-pyspark does), data frames (`flow`).
+Belongs here: session configuration from settings, a quick reachability check, reading Spark's
+errors. Does not belong here: creating sessions (dagster-pyspark does), data frames (`flow`).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _SESSION = {"spark.sql.session.timeZone": "UTC"}
 
 def session_config(settings: Settings) -> dict[str, str]:
     """`spark_config` of dagster-pyspark's resource: a Connect session or a classic one."""
-    # Read when definitions load, where nothing may be started yet: an empty address is refused later,
-    # by `check_reachable`, with the fix.
+    # Read when definitions load, where nothing may be started yet: an empty address is refused
+    # later, by `check_reachable`, with the fix.
     remote = settings.spark_remote or "sc://unset"
     if remote.startswith("sc://"):
         return {"spark.remote": remote, **_SESSION, **settings.spark_config}
@@ -69,7 +69,8 @@ def open_session(settings: Settings, session: Callable[[], SparkSession]) -> Spa
     if settings.need("spark_remote").startswith("sc://"):
         from pyspark.sql.connect.client.retries import DefaultPolicy
 
-        # About 8 s in all: a server that restarts is back by then, or the run should fail and say so.
+        # About 8 s in all: a server that restarts is back by then, or the run should fail and say
+        # so.
         policy = DefaultPolicy(max_retries=8, initial_backoff=100, max_backoff=1500, jitter=100)
         spark.client.set_retry_policies([policy])  # type: ignore[attr-defined]
     return spark
