@@ -33,7 +33,7 @@ _COLUMNS = (
 
 
 def demo(
-    deadline: Annotated[int, typer.Option(help="Seconds to wait for the first statistics.")] = 300,
+    deadline: Annotated[int, typer.Option(help="Seconds to wait for the first statistics.")] = 900,
 ) -> None:
     """Start everything, wait for the first statistics in Postgres, show them and where to look."""
     from rich.console import Console

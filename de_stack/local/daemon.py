@@ -50,6 +50,5 @@ SERVICE = Service(
     folder=dagster_home.folder,
     follows=dagster_home.FOLLOWS,
     settle_seconds=3,
-    start_seconds=90,
     stop_seconds=20,
 )

@@ -79,7 +79,7 @@ class Service:
     follows: frozenset[str] = frozenset()
     remark: Callable[[], str] = lambda: ""
     settle_seconds: int = 1
-    start_seconds: float = 60
+    start_seconds: float = 180
     stop_signal: str = "TERM"
     stop_seconds: int = 15
 

@@ -90,5 +90,4 @@ SERVICE = Service(
     folder=dagster_home.folder,
     follows=dagster_home.FOLLOWS,
     settle_seconds=3,
-    start_seconds=90,
 )
