@@ -100,16 +100,25 @@ class Lake:
         """Result of a read-only SQL statement in which the table is called `t`.
 
         Raises:
-            PermanentFailure: no table there, or its log cannot be read.
+            PermanentFailure: no table there, its log or a file cannot be read, a wrong statement.
+            TransientFailure: the store did not answer.
         """
         import pyarrow as pa
         from deltalake import QueryBuilder
+        from deltalake.exceptions import DeltaError
 
         table = self.open(uri, version)
         if table is None:
             raise PermanentFailure(f"read {uri}", "no Delta table is there")
-        result = QueryBuilder().register("t", table).execute(sql)
-        found = pa.table(result.read_all())
+        try:
+            found = pa.table(QueryBuilder().register("t", table).execute(sql).read_all())
+        except DeltaError as error:
+            raise PermanentFailure(f"query {uri}", str(error)) from error
+        except Exception as error:  # the reader raises nothing narrower
+            if type(error) is not Exception:
+                raise
+            kind = PermanentFailure if "not found" in str(error) else TransientFailure
+            raise kind(f"query {uri}", str(error)) from error
         # The engine answers in view types, which pyarrow cannot filter or take from.
         plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
         schema = pa.schema([f.with_type(plain.get(f.type, f.type)) for f in found.schema])
