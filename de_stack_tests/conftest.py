@@ -6,13 +6,16 @@ Belongs here: fixtures that more than one folder uses. Does not belong here: dat
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-HOME = REPOSITORY / ".de_stack_test"
+# Two runs of the suite at once need two homes; a kept stack makes a developer's second run quick.
+HOME = Path(os.environ.get("DE_STACK_TEST_HOME") or REPOSITORY / ".de_stack_test").resolve()
+KEEP = bool(os.environ.get("DE_STACK_TEST_KEEP"))
 
 # A developer's own stack, profile or exports must neither help nor harm.
 for _name in [name for name in os.environ if name.startswith("DE_STACK_")]:
@@ -35,6 +38,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
 
 
+def _close_spark() -> None:
+    """A client that outlives its server would try to say goodbye to it when Python exits."""
+    if "pyspark.sql.connect.session" in sys.modules:
+        from pyspark.sql import SparkSession
+
+        session = SparkSession.getActiveSession()
+        if session is not None:
+            session.stop()
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[object]:
     """Settings of Postgres, Kafka and Spark, started as a user does, on ports of their own."""
@@ -42,12 +55,17 @@ def stack() -> Iterator[object]:
     from de_stack.local.stack import down, site_of, up
     from de_stack.settings import Settings
 
+    if KEEP:
+        up(["postgres", "kafka", "spark"], print)
+        yield Settings()
+        return
     down(purge=True)
     site = site_of(HOME)
     try:
         up(["postgres", "kafka", "spark"], print)
         yield Settings()
     finally:
+        _close_spark()
         data = postgres.data(site)
         down(purge=True)
         left = processes.of_stack(HOME, data)

@@ -4,6 +4,7 @@ Belongs here: the statistics table, its Delta and its Postgres asset. Does not b
 arithmetic (`core/rules.py`), the daily report (dbt).
 """
 
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -12,7 +13,7 @@ from de_stack import naming, partitions
 from de_stack.contracts import load_stream
 from de_stack.defs.telemetry.core import rules, schema
 from de_stack.flow.derive import derive
-from de_stack.flow.publish import ServingTable, publish_hours
+from de_stack.flow.publish import Published, ServingTable, publish_hours
 from de_stack.flow.refine import silver
 from de_stack.flow.tables import EVENT_STATS, Table
 from de_stack.orchestration.assets import common, event_range, row_count
@@ -36,6 +37,28 @@ def stats(settings: Settings) -> Table:
         "event_date",
         EVENT_STATS,
         MEASURES.grain,
+    )
+
+
+def publish_stats(settings: Settings, first: datetime, last: datetime, run_id: str) -> Published:
+    """Bring the statistics of the event hours first..last to Postgres. Errors: see `publish_hours`."""
+    target = ServingTable(
+        settings.names.schema("telemetry"),
+        "stats_measures",
+        _PG_COLUMNS,
+        schema.STATS_KEY,
+        time_column="window_start",
+        grain=MEASURES.grain,
+        comment="Telemetry per source, metric and five minutes",
+    )
+    return publish_hours(
+        settings,
+        stats(settings),
+        target,
+        settings.names.table_id("telemetry", "published", "stats_measures"),
+        first,
+        last,
+        run_id,
     )
 
 
@@ -98,24 +121,7 @@ def published_stats_measures(
 ) -> dg.MaterializeResult:
     """The statistics in Postgres, for dashboards: whole hours, in one transaction, never older."""
     first, last = event_range(context, MEASURES)
-    target = ServingTable(
-        settings.names.schema("telemetry"),
-        "stats_measures",
-        _PG_COLUMNS,
-        schema.STATS_KEY,
-        time_column="window_start",
-        grain=MEASURES.grain,
-        comment="Telemetry per source, metric and five minutes",
-    )
-    done = publish_hours(
-        settings,
-        stats(settings),
-        target,
-        settings.names.table_id("telemetry", "published", "stats_measures"),
-        first,
-        last,
-        context.run_id,
-    )
+    done = publish_stats(settings, first, last, context.run_id)
     return dg.MaterializeResult(
         metadata={
             "rows": done.rows,

@@ -1,0 +1,29 @@
+"""`de-stack init`: make what the pipeline needs inside systems that are already there.
+
+Belongs here: the command. Does not belong here: making topics (`resources.kafka`) or tables (`flow`).
+"""
+
+from __future__ import annotations
+
+import typer
+
+
+def init() -> None:
+    """Make the topics of all contracts and the ledger's tables, where they are missing.
+
+    `up` does this by itself; with profile external it is the first command to type.
+    """
+    from de_stack.flow.ledger import ensure_schema
+    from de_stack.resources.kafka import ensure_topics
+    from de_stack.settings import Settings
+
+    settings = Settings()
+    made = ensure_topics(settings)
+    typer.echo(f"topics made: {', '.join(made) or 'none, all are there'}")
+    ensure_schema(settings)
+    typer.echo("ledger: ready")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(init)

@@ -1,0 +1,103 @@
+"""What the sensors ask for, on a real broker and a real ledger."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from de_stack import partitions
+from de_stack.defs.telemetry import watch
+from de_stack.failures import TransientFailure
+from de_stack.flow.ledger import ensure_schema
+from de_stack.orchestration.ticks import STEP_TAG, STREAM_TAG
+from de_stack.resources.kafka import ensure_topics
+from de_stack.settings import Settings
+from de_stack_tests.integration.pipeline import CHAIN, materialize, measure, produce
+
+
+@pytest.fixture
+def settings(stack, monkeypatch) -> Settings:  # noqa: ANN001
+    monkeypatch.setenv("DE_STACK_NAMESPACE", "sensors")
+    settings = Settings()
+    ensure_topics(settings)
+    ensure_schema(settings)
+    return settings
+
+
+def tick(
+    sensor: dg.SensorDefinition, settings: Settings, instance: dg.DagsterInstance
+) -> dg.RunRequest | str:
+    """The one run that a tick asks for, or why it asks for none."""
+    context = dg.build_sensor_context(instance=instance, resources={"settings": settings})
+    result = sensor(context)
+    if isinstance(result, dg.SkipReason):
+        return result.skip_message or ""
+    assert isinstance(result, dg.SensorResult)
+    (request,) = result.run_requests or []
+    return request
+
+
+def test_sensors_ask_once_for_what_waits_and_never_for_nothing(settings) -> None:
+    hour = partitions.floor(datetime.now(UTC), "hour")
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert tick(watch.land_measures, settings, instance) == "nothing new in Kafka"
+        assert tick(watch.derive_measures, settings, instance) == "no event period is pending"
+        assert tick(watch.mart_daily_metrics, settings, instance) == "the source has not changed"
+
+        # Three hours in a row and one by itself.
+        for back in (9, 4, 3, 2):
+            produce(settings, [measure("a", 1.0, hour - timedelta(hours=back))])
+        asked = tick(watch.land_measures, settings, instance)
+        assert isinstance(asked, dg.RunRequest)
+        assert asked.partition_key == partitions.key(hour, "hour")
+        materialize(["bronze_measures"], hour)
+        assert tick(watch.land_measures, settings, instance) == "nothing new in Kafka"
+
+        asked = tick(watch.derive_measures, settings, instance)
+        assert isinstance(asked, dg.RunRequest)
+        nine = partitions.key(hour - timedelta(hours=9), "hour")
+        assert asked.tags["dagster/asset_partition_range_start"] == nine
+        assert asked.tags["dagster/asset_partition_range_end"] == nine
+        materialize(CHAIN, hour - timedelta(hours=9))
+        asked = tick(watch.derive_measures, settings, instance)
+        assert isinstance(asked, dg.RunRequest)
+        first, last = (partitions.key(hour - timedelta(hours=h), "hour") for h in (4, 2))
+        assert asked.tags["dagster/asset_partition_range_start"] == first
+        assert asked.tags["dagster/asset_partition_range_end"] == last
+        assert [k.path[1] for k in asked.asset_selection or []] == list(CHAIN)
+        materialize(CHAIN[:2], hour - timedelta(hours=4), hour - timedelta(hours=2))
+        asked = tick(watch.derive_measures, settings, instance)
+        assert isinstance(asked, dg.RunRequest)
+        assert [k.path[1] for k in asked.asset_selection or []] == ["published_stats_measures"]
+        assert isinstance(tick(watch.mart_daily_metrics, settings, instance), dg.RunRequest)
+
+
+def test_a_run_in_flight_keeps_the_next_one_back(settings) -> None:
+    produce(settings, [measure("a", 1.0, datetime.now(UTC))])
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert isinstance(tick(watch.land_measures, settings, instance), dg.RunRequest)
+        instance.create_run_for_job(
+            _job,
+            status=dg.DagsterRunStatus.STARTED,
+            tags={STREAM_TAG: "telemetry.measures", STEP_TAG: "land"},
+        )
+        assert "is landing" in str(tick(watch.land_measures, settings, instance))
+
+
+def test_a_tick_without_a_broker_fails_in_seconds_and_says_so(settings, monkeypatch) -> None:
+    monkeypatch.setenv("DE_STACK_PROFILE", "external")
+    for name in ("ledger_dsn", "serving_dsn", "lake_uri", "spark_remote"):
+        monkeypatch.setenv(f"DE_STACK_{name.upper()}", settings.need(name))
+    monkeypatch.setenv("DE_STACK_KAFKA_BOOTSTRAP", "127.0.0.1:1")
+    began = time.monotonic()
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        pytest.raises((TransientFailure, dg.DagsterError), match=r"127\.0\.0\.1:1"),
+    ):
+        tick(watch.land_measures, Settings(), instance)
+    assert time.monotonic() - began < 5
+
+
+@dg.job
+def _job() -> None: ...
