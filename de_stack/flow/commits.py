@@ -33,12 +33,19 @@ _MAINTENANCE = (
     "FSCK REPAIR",
 )
 
+_FORMAT = 1
+# What each kind of commit must say, so that the ledger can be written from the log alone.
+_DETAILS = {
+    "land": {"token", "run_id", "slice", "topic_id", "start", "end", "landed", "late_after_s"},
+    "derive": {"token", "run_id", "source_version", "first", "last"},
+}
+
 
 def envelope(kind: str, run_id: str, **details: Any) -> tuple[str, str]:
     """(token, user metadata) for a commit. The token proves later whose attempt the commit was."""
     token = uuid.uuid4().hex
     return token, json.dumps(
-        {"de_stack": 1, "kind": kind, "token": token, "run_id": run_id, **details}
+        {"de_stack": _FORMAT, "kind": kind, "token": token, "run_id": run_id, **details}
     )
 
 
@@ -86,6 +93,14 @@ def _read(
             tried,
             f"version {commit.version} ({commit.operation}, {commit.committed_at.isoformat()}) "
             "was not written by de_stack",
+        )
+    needed = _DETAILS.get(details.get("kind", ""))
+    if details["de_stack"] != _FORMAT or needed is None or not needed <= details.keys():
+        raise PermanentFailure(
+            tried,
+            f"version {commit.version} was written by another de_stack and is not understood: "
+            f"{str(details)[:300]}",
+            "use the release that wrote it",
         )
     if details["kind"] == "land":
         rows, touched = _landed(lake, table, commit.version, details)
