@@ -26,6 +26,16 @@ class Failure(Exception):
             parts.append(f"fix: {fix}")
         super().__init__("; ".join(parts))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Between processes: as it is, without calling a class whose arguments differ by kind."""
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(kind: type[Failure], args: tuple[object, ...]) -> Failure:
+    failure = kind.__new__(kind)
+    failure.args = args
+    return failure
+
 
 class PermanentFailure(Failure):
     """Nothing changes until somebody acts: a retry would fail in the same way."""

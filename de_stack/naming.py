@@ -27,6 +27,9 @@ LAYERS = (
 # The common denominator of a Kafka topic part, a Postgres identifier and a folder name.
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
+# With a domain of 40 it makes a Postgres schema, and Postgres cuts names off after 63 in silence.
+_MOST_NAMESPACE = 22
+
 
 def word(value: str, what: str) -> str:
     """Return `value` if it may be part of a name.
@@ -86,6 +89,9 @@ class Names:
         """Refuse a namespace that could not be part of every name."""
         if self.namespace:
             word(self.namespace, "namespace")
+            if len(self.namespace) > _MOST_NAMESPACE:
+                msg = f"namespace {self.namespace!r}: at most {_MOST_NAMESPACE} characters"
+                raise ValueError(msg)
 
     def topic(self, domain: str, entity: str) -> str:
         """Kafka topic: `[ns.]telemetry.measures`."""

@@ -57,15 +57,19 @@ def read_state(home: Path) -> dict[str, Any]:
     """
     path = home / "state.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        state = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise PermanentFailure(
-            f"read {path}",
-            f"not JSON: {error}",
-            "run `de-stack down`, remove the file, `de-stack up`",
-        ) from error
+        raise _broken(path, f"not JSON: {error}") from error
+    if not isinstance(state, dict):
+        raise _broken(path, "not a mapping")
+    return state
+
+
+def _broken(path: Path, got: str) -> PermanentFailure:
+    fix = "run `de-stack down`, remove the file, `de-stack up`"
+    return PermanentFailure(f"read {path}", got, fix)
 
 
 class _StateSource(PydanticBaseSettingsSource):
@@ -79,9 +83,12 @@ class _StateSource(PydanticBaseSettingsSource):
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        if os.environ.get("DE_STACK_PROFILE", "embedded") != "embedded":
+        # Arguments were read before us; the environment may come after.
+        profile = self.current_state.get("profile") or os.environ.get("DE_STACK_PROFILE")
+        if (profile or "embedded") != "embedded":
             return {}
-        state = read_state(default_home())
+        home = self.current_state.get("home")
+        state = read_state(Path(home) if home else default_home())
         return {k: v for k, v in state.get("settings", {}).items() if k in self._names}
 
 
@@ -124,7 +131,8 @@ class Settings(BaseSettings):
 
     # sc://host:port for Spark Connect, anything else is a master URL (spark://..., local[2]).
     spark_remote: str | None = None
-    spark_config: dict[str, str] = {}
+    # Not shown: keys of an object store are among it.
+    spark_config: dict[str, str] = Field(default={}, repr=False)
 
     collector_url: str | None = None
     webserver_url: str | None = None

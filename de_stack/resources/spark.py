@@ -53,7 +53,9 @@ def check_reachable(settings: Settings, timeout_s: float = 2.0) -> None:
         socket.create_connection((host, port), timeout=timeout_s).close()
     except OSError as error:
         raise TransientFailure(
-            f"reach Spark at {remote}", str(error), "`de-stack status`, then `de-stack up spark`"
+            f"reach Spark at sc://{host}:{port}",
+            str(error),
+            "`de-stack status`, then `de-stack up spark`",
         ) from error
 
 
@@ -69,8 +71,7 @@ def open_session(settings: Settings, session: Callable[[], SparkSession]) -> Spa
     if settings.need("spark_remote").startswith("sc://"):
         from pyspark.sql.connect.client.retries import DefaultPolicy
 
-        # About 8 s in all: a server that restarts is back by then, or the run should fail and say
-        # so.
+        # About 8 s in all: a server that restarts is back by then, or the run should fail.
         policy = DefaultPolicy(max_retries=8, initial_backoff=100, max_backoff=1500, jitter=100)
         spark.client.set_retry_policies([policy])  # type: ignore[attr-defined]
     return spark
