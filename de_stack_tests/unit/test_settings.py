@@ -1,0 +1,172 @@
+"""Where settings come from. Belongs here: environments and state files; nothing runs."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from de_stack.failures import PermanentFailure
+from de_stack.settings import ADDRESSES, STICKY, Settings, default_home, read_state
+
+SECRET = "s3cret-of-the-test"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home, and an environment that knows of nothing else."""
+    for name in os.environ:
+        if name.startswith("DE_STACK_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("DE_STACK_HOME", str(tmp_path))
+    return tmp_path
+
+
+def remember(home: Path, **values: Any) -> None:
+    (home / "state.json").write_text(json.dumps({"settings": values}), encoding="utf-8")
+
+
+def test_every_address_and_every_sticky_setting_is_a_setting() -> None:
+    assert set(Settings.model_fields) >= ADDRESSES | STICKY
+    assert not ADDRESSES & STICKY
+
+
+def test_defaults_need_nothing(home: Path) -> None:
+    settings = Settings()
+    assert (settings.profile, settings.home, settings.namespace) == ("embedded", home, "")
+    assert settings.sensor_interval_seconds == 3600
+    assert all(getattr(settings, name) is None for name in ADDRESSES)
+
+
+def test_embedded_addresses_come_from_the_state_and_not_from_old_exports(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(home, kafka_bootstrap="127.0.0.1:1", ledger_dsn="postgresql://l")
+    monkeypatch.setenv("DE_STACK_KAFKA_BOOTSTRAP", "elsewhere:9092")
+    settings = Settings()
+    assert settings.need("kafka_bootstrap") == "127.0.0.1:1"
+    assert settings.need("ledger_dsn") == "postgresql://l"
+
+
+def test_external_addresses_come_from_the_environment_and_not_from_an_old_state(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(home, kafka_bootstrap="127.0.0.1:1", ledger_dsn="postgresql://l", namespace="old")
+    monkeypatch.setenv("DE_STACK_PROFILE", "external")
+    monkeypatch.setenv("DE_STACK_KAFKA_BOOTSTRAP", "elsewhere:9092")
+    settings = Settings()
+    assert settings.need("kafka_bootstrap") == "elsewhere:9092"
+    assert settings.ledger_dsn is None
+    assert settings.namespace == ""
+
+
+def test_arguments_come_before_everything(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remember(home, kafka_bootstrap="127.0.0.1:1", namespace="remembered")
+    monkeypatch.setenv("DE_STACK_NAMESPACE", "exported")
+    settings = Settings(kafka_bootstrap="given:1", namespace="given")
+    assert (settings.need("kafka_bootstrap"), settings.namespace) == ("given:1", "given")
+
+
+def test_a_profile_or_home_that_was_given_decides_which_state_is_read(
+    home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    remember(home, kafka_bootstrap="127.0.0.1:1")
+    remember(other, kafka_bootstrap="127.0.0.1:2")
+    assert Settings(profile="external").kafka_bootstrap is None
+    assert Settings(home=other).kafka_bootstrap == "127.0.0.1:2"
+
+
+def test_other_settings_are_environment_then_what_up_was_given_then_default(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(home, namespace="up", sensor_interval_seconds=15, slice_max_rows=7)
+    assert (Settings().namespace, Settings().sensor_interval_seconds) == ("up", 15)
+    # Not among what `up` remembers.
+    assert Settings().slice_max_rows == 500_000
+    monkeypatch.setenv("DE_STACK_SENSOR_INTERVAL_SECONDS", "30")
+    assert (Settings().namespace, Settings().sensor_interval_seconds) == ("up", 30)
+
+
+def test_no_secret_is_shown(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DE_STACK_PROFILE", "external")
+    dsn = f"postgresql://u:{SECRET}@h/d"
+    for name in ("DAGSTER_DSN", "LEDGER_DSN", "SERVING_DSN"):
+        monkeypatch.setenv(f"DE_STACK_{name}", dsn)
+    monkeypatch.setenv("DE_STACK_KAFKA_SASL_PASSWORD", SECRET)
+    monkeypatch.setenv("DE_STACK_LAKE_STORAGE_OPTIONS", json.dumps({"AWS_SECRET": SECRET}))
+    monkeypatch.setenv("DE_STACK_SPARK_CONFIG", json.dumps({"spark.hadoop.fs.s3a.key": SECRET}))
+    settings = Settings()
+    assert SECRET not in repr(settings)
+    assert SECRET not in str(settings)
+    assert settings.need("ledger_dsn") == dsn
+    assert settings.storage_options() == {"AWS_SECRET": SECRET}
+    assert settings.spark_config == {"spark.hadoop.fs.s3a.key": SECRET}
+
+
+@pytest.mark.parametrize("name", sorted(ADDRESSES))
+def test_an_address_that_nobody_set_is_asked_for_in_words_of_the_profile(
+    home: Path, name: str
+) -> None:
+    with pytest.raises(PermanentFailure, match=f"find {name}: not set.*run `de-stack up`"):
+        Settings().need(name)
+    with pytest.raises(PermanentFailure, match=f"set DE_STACK_{name.upper()}, or unset"):
+        Settings(profile="external").need(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PROFILE", "cloud"),
+        ("PROFILE", ""),
+        ("NAMESPACE", "Has-Dash"),
+        ("NAMESPACE", "line\n"),
+        ("KAFKA_REPLICAS", "0"),
+        ("SENSOR_INTERVAL_SECONDS", "0"),
+        ("SENSOR_INTERVAL_SECONDS", "soon"),
+        ("SLICE_MAX_ROWS", "0"),
+        ("GENERATOR_RATE", "0"),
+        ("KAFKA_SECURITY_PROTOCOL", "TLS"),
+        ("KAFKA_SASL_MECHANISM", "GSSAPI"),
+    ],
+)
+def test_a_wrong_setting_is_refused_at_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"DE_STACK_{name}", value)
+    with pytest.raises(ValidationError, match=name.lower()):
+        Settings()
+
+
+def test_settings_do_not_change(home: Path) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().namespace = "x"
+
+
+def test_a_state_that_is_not_there_is_empty_and_a_broken_one_is_refused(home: Path) -> None:
+    assert read_state(home) == {}
+    (home / "state.json").write_text("{")
+    with pytest.raises(PermanentFailure, match="not JSON.*remove the file"):
+        Settings()
+    (home / "state.json").write_bytes(b"\xff")
+    with pytest.raises(PermanentFailure, match="not JSON"):
+        read_state(home)
+    (home / "state.json").write_text("[]")
+    with pytest.raises(PermanentFailure, match="not a mapping"):
+        read_state(home)
+
+
+def test_the_home_is_the_checkouts_unless_it_is_moved(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert default_home() == home
+    monkeypatch.delenv("DE_STACK_HOME")
+    assert default_home() == Path(__file__).resolve().parents[2] / ".de_stack"
+    monkeypatch.setenv("DE_STACK_HOME", "~/somewhere")
+    assert default_home() == Path.home() / "somewhere"
+
+
+def test_names_are_those_of_the_namespace(home: Path) -> None:
+    assert Settings(namespace="mine").names.topic("lab", "things") == "mine.lab.things"

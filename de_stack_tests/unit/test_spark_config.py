@@ -1,0 +1,117 @@
+"""How Spark is reached. Belongs here: session configuration, reading errors; no session."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from de_stack.failures import PermanentFailure, TransientFailure
+from de_stack.resources.kafka import client_options, spark_options
+from de_stack.resources.spark import check_reachable, is_away, is_conflict, session_config
+from de_stack.settings import Settings
+
+
+def external(**values: Any) -> Settings:
+    return Settings(profile="external", home=Path("/nowhere"), **values)
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port of this machine on which somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_connect_address_makes_a_connect_session_in_utc() -> None:
+    found = session_config(external(spark_remote="sc://h:1"))
+    assert found == {"spark.remote": "sc://h:1", "spark.sql.session.timeZone": "UTC"}
+
+
+@pytest.mark.parametrize("master", ["local[2]", "spark://h:7077", "yarn"])
+def test_any_other_address_is_a_master_and_gets_deltas_extensions(master: str) -> None:
+    found = session_config(external(spark_remote=master))
+    assert found["spark.master"] == master
+    assert "spark.remote" not in found
+    assert found["spark.sql.extensions"].startswith("io.delta")
+    assert found["spark.sql.session.timeZone"] == "UTC"
+
+
+def test_what_the_user_sets_comes_last() -> None:
+    config = {"spark.sql.session.timeZone": "Asia/Tokyo", "spark.executor.memory": "4g"}
+    found = session_config(external(spark_remote="local[2]", spark_config=config))
+    assert found.items() >= config.items()
+
+
+def test_without_an_address_the_definitions_load_and_the_run_is_refused() -> None:
+    assert session_config(external())["spark.remote"].startswith("sc://")
+    with pytest.raises(PermanentFailure, match="DE_STACK_SPARK_REMOTE"):
+        check_reachable(external())
+
+
+def test_a_server_that_is_there_is_reached(port: int) -> None:
+    check_reachable(external(spark_remote=f"sc://127.0.0.1:{port}/;token=x"))
+
+
+def test_a_server_that_is_away_is_a_transient_failure_without_the_token(port: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        free = server.getsockname()[1]
+    with pytest.raises(TransientFailure, match=f"sc://127.0.0.1:{free}: .*de-stack up spark") as e:
+        check_reachable(external(spark_remote=f"sc://127.0.0.1:{free}/;token=s3cret"))
+    assert "s3cret" not in str(e.value)
+
+
+def test_a_classic_master_is_not_asked() -> None:
+    check_reachable(external(spark_remote="local[2]"))
+
+
+@pytest.mark.parametrize(
+    ("text", "conflict", "away"),
+    [
+        ("[DELTA_CONCURRENT_APPEND] Files were added", True, False),
+        ("io.delta.exceptions.ConcurrentTransactionException: ...", True, False),
+        ("[DELTA_METADATA_CHANGED] ...", True, False),
+        ("<_InactiveRpcError: StatusCode.UNAVAILABLE", False, True),
+        ("Connection refused", False, True),
+        ("[UNRESOLVED_COLUMN] offset", False, False),
+    ],
+)
+def test_sparks_errors_are_told_apart(text: str, conflict: bool, away: bool) -> None:
+    error = Exception(text)
+    assert (is_conflict(error), is_away(error)) == (conflict, away)
+
+
+def test_plain_kafka_needs_an_address_only() -> None:
+    settings = external(kafka_bootstrap="a:1,b:2")
+    assert client_options(settings) == {
+        "bootstrap_servers": ["a:1", "b:2"],
+        "security_protocol": "PLAINTEXT",
+    }
+    found = spark_options(settings)
+    assert found["kafka.bootstrap.servers"] == "a:1,b:2"
+    assert found["kafka.isolation.level"] == "read_committed"
+    assert not any("sasl" in name or "ssl" in name for name in found)
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "module"),
+    [("PLAIN", "plain.PlainLoginModule"), ("SCRAM-SHA-512", "scram.ScramLoginModule")],
+)
+def test_both_kafka_clients_log_in_alike(mechanism: Any, module: str) -> None:
+    settings = external(
+        kafka_bootstrap="a:1",
+        kafka_security_protocol="SASL_SSL",
+        kafka_sasl_mechanism=mechanism,
+        kafka_sasl_username="me",
+        kafka_sasl_password='p"w\\d',
+        kafka_ssl_cafile=Path("/etc/ca.pem"),
+    )
+    python, java = client_options(settings), spark_options(settings)
+    assert (python["sasl_plain_username"], python["sasl_plain_password"]) == ("me", 'p"w\\d')
+    assert python["sasl_mechanism"] == java["kafka.sasl.mechanism"] == mechanism
+    assert python["security_protocol"] == java["kafka.security.protocol"] == "SASL_SSL"
+    assert python["ssl_cafile"] == java["kafka.ssl.truststore.location"] == "/etc/ca.pem"
+    jaas = java["kafka.sasl.jaas.config"]
+    assert module in jaas
+    assert jaas.endswith('required username="me" password="p\\"w\\\\d";')
