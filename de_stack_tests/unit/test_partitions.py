@@ -1,0 +1,120 @@
+"""Partition keys and ranges. Belongs here: our arithmetic, held against Dagster's definitions."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from de_stack import partitions
+from de_stack_tests.streams import HISTORY_START, stream
+
+GRAINS = ["hour", "day"]
+# Includes both changes of summer time in Sydney and in Berlin.
+NOW = datetime(2027, 1, 15, 13, 37, tzinfo=UTC)
+MOMENTS = st.datetimes(
+    min_value=HISTORY_START.replace(tzinfo=None),
+    max_value=NOW.replace(tzinfo=None),
+    timezones=st.sampled_from(
+        [UTC, timezone(timedelta(hours=11)), timezone(-timedelta(hours=9, minutes=30))]
+    ),
+)
+
+
+@pytest.fixture(scope="module", params=GRAINS)
+def both(request: pytest.FixtureRequest) -> tuple[str, Any]:
+    """(grain, Dagster's definition)."""
+    return request.param, partitions.ingest_partitions(stream(grain=request.param))
+
+
+@pytest.mark.parametrize(
+    ("grain", "moment", "key"),
+    [
+        ("hour", datetime(2026, 5, 1, 10, 59, 59, 999_999, tzinfo=UTC), "2026-05-01-10:00"),
+        ("hour", datetime(2026, 5, 1, 0, tzinfo=timezone(timedelta(hours=2))), "2026-04-30-22:00"),
+        (
+            "hour",
+            datetime(2026, 5, 1, 0, tzinfo=timezone(timedelta(hours=5.5))),
+            "2026-04-30-18:00",
+        ),
+        ("day", datetime(2026, 5, 1, 23, 59, tzinfo=UTC), "2026-05-01"),
+        ("day", datetime(2026, 5, 1, 1, tzinfo=timezone(timedelta(hours=2))), "2026-04-30"),
+    ],
+)
+def test_a_moment_lies_in_one_period_of_utc(grain: str, moment: datetime, key: str) -> None:
+    assert partitions.key(partitions.floor(moment, grain), grain) == key
+
+
+def test_keys_are_spelled_as_dagster_spells_them(both: tuple[str, Any]) -> None:
+    grain, definition = both
+    keys = definition.get_partition_keys(current_time=NOW)
+    first = partitions.floor(HISTORY_START, grain)
+    ours = partitions.expand(first, partitions.floor(NOW, grain), grain)
+    assert [partitions.key(start, grain) for start in ours] == keys
+    for key in keys[:: len(keys) // 50]:
+        window = definition.time_window_for_partition_key(key)
+        assert partitions.start(key, grain) == window.start
+        assert window.end - window.start == partitions.step(grain)
+
+
+def test_the_open_period_is_a_partition_and_the_next_is_not(both: tuple[str, Any]) -> None:
+    grain, definition = both
+    now = partitions.floor(NOW, grain)
+    keys = definition.get_partition_keys(current_time=NOW)
+    assert keys[0] == partitions.key(HISTORY_START, grain)
+    assert keys[-1] == partitions.key(now, grain)
+    assert partitions.key(now + partitions.step(grain), grain) not in keys
+
+
+@pytest.mark.parametrize("grain", GRAINS)
+@given(moment=MOMENTS)
+def test_any_moment_of_the_history_has_a_partition_and_its_key_leads_back(
+    grain: str, moment: datetime
+) -> None:
+    start = partitions.floor(moment, grain)
+    assert start <= moment < start + partitions.step(grain)
+    assert start.tzinfo is UTC
+    assert partitions.floor(start, grain) == start
+    assert partitions.start(partitions.key(start, grain), grain) == start
+
+
+@pytest.mark.parametrize("grain", GRAINS)
+def test_a_period_of_another_zone_has_the_key_of_its_utc_start(grain: str) -> None:
+    start = datetime(2026, 5, 1, tzinfo=UTC)
+    local = start.astimezone(timezone(timedelta(hours=10)))
+    assert partitions.key(local, grain) == partitions.key(start, grain)
+
+
+@pytest.mark.parametrize("grain", GRAINS)
+@given(numbers=st.lists(st.integers(0, 30)))
+def test_ranges_hold_every_period_once_and_have_holes_between_them(
+    grain: str, numbers: list[int]
+) -> None:
+    step = partitions.step(grain)
+    starts = [HISTORY_START + n * step for n in numbers]
+    ranges = partitions.contiguous(starts, grain)
+    expanded = [start for first, last in ranges for start in partitions.expand(first, last, grain)]
+    assert expanded == sorted(set(starts))
+    for (_, before), (after, _) in zip(ranges, ranges[1:], strict=False):
+        assert after - before > step
+
+
+@pytest.mark.parametrize("grain", GRAINS)
+def test_a_range_of_one_is_one_period_and_a_range_backwards_is_none(grain: str) -> None:
+    step = partitions.step(grain)
+    assert partitions.contiguous([], grain) == []
+    assert partitions.expand(HISTORY_START, HISTORY_START, grain) == [HISTORY_START]
+    assert partitions.expand(HISTORY_START, HISTORY_START - step, grain) == []
+
+
+@pytest.mark.parametrize("key", ["2026-05-01", "2026-05-01-10", "2026-05-01-25:00", "", "today"])
+def test_a_key_of_another_spelling_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match="does not match|unconverted"):
+        partitions.start(key, "hour")
+
+
+def test_ingest_and_event_partitions_are_two_definitions() -> None:
+    contract = stream()
+    assert partitions.ingest_partitions(contract) is not partitions.event_partitions(contract)
+    assert str(partitions.ingest_partitions(contract).timezone) == "UTC"

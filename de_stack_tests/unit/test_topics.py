@@ -1,0 +1,35 @@
+"""What the broker is told. Belongs here: settings of topics as contracts have them."""
+
+from datetime import timedelta
+
+import pytest
+
+from de_stack.contracts import load_all
+from de_stack.contracts.topics import MAX_MESSAGE_BYTES, topic_settings
+from de_stack_tests.streams import stream
+
+
+@pytest.mark.parametrize(
+    ("retention", "expected"),
+    [
+        (timedelta(days=7), "604800000"),
+        (timedelta(days=365 * 30), "946080000000"),
+        (timedelta(milliseconds=1.5), "1"),
+        (timedelta(hours=0.1), "360000"),
+    ],
+)
+def test_retention_is_told_in_whole_milliseconds(retention: timedelta, expected: str) -> None:
+    assert topic_settings(stream(retention=retention)).config["retention.ms"] == expected
+
+
+def test_the_brokers_clock_and_not_the_producers_stamps_a_message() -> None:
+    for contract in load_all().values():
+        found = topic_settings(contract)
+        assert found.config["message.timestamp.type"] == "LogAppendTime"
+        assert found.config["cleanup.policy"] == "delete"
+        assert found.partitions == contract.partitions
+        assert all(isinstance(value, str) for value in found.config.values())
+
+
+def test_a_message_that_passed_the_door_fits_the_broker_with_its_headers() -> None:
+    assert MAX_MESSAGE_BYTES < 1_048_588
