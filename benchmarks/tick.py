@@ -1,7 +1,7 @@
 """A tick of 10,000 rows, from the moment they are in Kafka to the moment Postgres counts them.
 
-Belongs here: the daemon's way, with the time of each step, and the same work in one process. Does not
-belong here: backlogs (another workload).
+Belongs here: the daemon's way, with the time of each step, and the same work in one process. Does
+not belong here: backlogs (another workload).
 """
 
 from __future__ import annotations

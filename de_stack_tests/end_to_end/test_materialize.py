@@ -1,4 +1,4 @@
-"""`dagster asset materialize` as CI types it, in profile external, on systems that somebody else runs."""
+"""`dagster asset materialize` as CI types it, in profile external, on somebody else's systems."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ ADDRESSES = ("kafka_bootstrap", "ledger_dsn", "serving_dsn", "dagster_dsn", "spa
 
 @pytest.fixture
 def external(stack, tmp_path, monkeypatch) -> dict[str, str]:  # noqa: ANN001
-    """Environment of a user who has the systems and no embedded stack: addresses, namespace, no state."""
+    """Environment of a user who has the systems and no stack: addresses, namespace, no state."""
     monkeypatch.setenv("DE_STACK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DE_STACK_PROFILE", "external")
     monkeypatch.setenv("DE_STACK_NAMESPACE", "ext")

@@ -41,7 +41,7 @@ def stats(settings: Settings) -> Table:
 
 
 def publish_stats(settings: Settings, first: datetime, last: datetime, run_id: str) -> Published:
-    """Bring the statistics of the event hours first..last to Postgres. Errors: see `publish_hours`."""
+    """Bring the statistics of event hours first..last to Postgres. Errors: see `publish_hours`."""
     target = ServingTable(
         settings.names.schema("telemetry"),
         "stats_measures",
