@@ -33,7 +33,8 @@ def _properties(site: Site) -> str:
 
 def _java(site: Site, main: str) -> list[str]:
     logging = site.config("kafka") / "log4j2.properties"
-    options = [*_JVM, f"-Dlog4j2.configurationFile={logging}"]
+    tmp = site.data("kafka") / "tmp"
+    options = [*_JVM, f"-Djava.io.tmpdir={tmp}", f"-Dlog4j2.configurationFile={logging}"]
     return [str(java.find().executable), *options, "-cp", _class_path(), main]
 
 
@@ -43,7 +44,7 @@ def _command(site: Site) -> list[str]:
 
 def _prepare(site: Site) -> None:
     data, config = site.data("kafka"), site.config("kafka")
-    data.mkdir(parents=True, exist_ok=True)
+    site.fresh_tmp("kafka")
     config.mkdir(parents=True, exist_ok=True)
     ports = {"port": site.ports["kafka"], "controller_port": site.ports["kafka_controller"]}
     (config / "server.properties").write_text(render("kafka.properties", data=data, **ports))

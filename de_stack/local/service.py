@@ -6,6 +6,7 @@ or the order in which services are started (`stack.py`).
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,13 @@ class Site:
     def data(self, service: str) -> Path:
         """Folder of a service's own files; also its working folder."""
         return self.home / "data" / service
+
+    def fresh_tmp(self, service: str) -> Path:
+        """An empty folder for what a JVM unpacks: after a kill it would stay in /tmp for ever."""
+        folder = self.data(service) / "tmp"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
 
     def config(self, service: str) -> Path:
         """Folder of the configuration that we write for a service."""

@@ -44,7 +44,7 @@ def _environment(site: Site) -> dict[str, str]:
 
 def _prepare(site: Site) -> None:
     data, config = site.data("spark"), site.config("spark")
-    (data / "tmp").mkdir(parents=True, exist_ok=True)
+    tmp = site.fresh_tmp("spark")
     (config / "empty").mkdir(parents=True, exist_ok=True)
     logging = config / "log4j2.properties"
     logging.write_text(render("spark-log4j2.properties"))
@@ -55,7 +55,7 @@ def _prepare(site: Site) -> None:
             port=site.ports["spark"],
             class_path=_class_path(),
             driver_memory=_DRIVER_MEMORY,
-            java_options=f'{_JVM} "-Dlog4j2.configurationFile={logging}"',
+            java_options=f'{_JVM} "-Djava.io.tmpdir={tmp}" "-Dlog4j2.configurationFile={logging}"',
         )
     )
 
