@@ -163,8 +163,9 @@ def _sla(path: Path, contract: OpenDataContractStandard, entity: str, word: str)
         reason = f"{len(found) or 'no'} {word} for element {entity}: write one"
         raise ContractError(path, "slaProperties", reason)
     value, unit = found[0].value, found[0].unit
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if unit not in _UNITS or not number or not 0 < value <= _MOST_S / _UNITS[unit]:
+    length = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    seconds = length * _UNITS.get(unit or "", 0)
+    if not 0 < seconds <= _MOST_S:
         reason = f"value {value!r} {unit!r}: a positive number of {'/'.join(_UNITS)}"
         raise ContractError(path, f"slaProperties.{word}", reason)
-    return timedelta(seconds=value * _UNITS[unit])
+    return timedelta(seconds=seconds)

@@ -62,9 +62,9 @@ def read(path: Path) -> OpenDataContractStandard:
 
 
 def _check(path: Path, raw: dict[str, Any]) -> None:
-    import jsonschema
+    from jsonschema.validators import validator_for
 
-    validator = jsonschema.validators.validator_for(_schema())(_schema())
+    validator = validator_for(_schema())(_schema())
     # YAML reads dates as dates; JSON Schema knows strings only.
     plain = json.loads(json.dumps(raw, default=str))
     # The deepest fault is the one that a person can find.

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from de_stack.flow import commits
-from de_stack.flow.land import bronze, waiting
+from de_stack.flow.bronze import bronze
+from de_stack.flow.land import waiting
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.refine import silver
 from de_stack.resources.lake import Lake

@@ -1,7 +1,7 @@
 """Kafka rows -> bronze rows, inside Spark.
 
-Belongs here: the function that Spark's Python workers run, and the bronze columns. Does not belong
-here: the decoder itself (`contracts.decode`), reading Kafka, writing Delta.
+Belongs here: the function that Spark's Python workers run. Does not belong here: the decoder itself
+(`contracts.decode`), the bronze table (`bronze.py`), reading Kafka, writing Delta.
 """
 
 from __future__ import annotations
@@ -10,70 +10,21 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from de_stack.contracts.decode import decoder_for
-from de_stack.contracts.schemas import spark_ddl
+from de_stack.flow.bronze import HEADERS, record_fields
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from de_stack.contracts import Stream
 
-_HEADERS = "ARRAY<STRUCT<key: STRING, value: BINARY>>"
-
 
 def decoded_ddl(stream: Stream) -> str:
     """Columns that leave the Python workers."""
     return (
         "partition INT, `offset` BIGINT, broker_time TIMESTAMP, event_id STRING, "
-        f"event_time TIMESTAMP, error STRING, key BINARY, headers {_HEADERS}, value BINARY, "
-        f"record STRUCT<{_struct(stream)}>"
+        f"event_time TIMESTAMP, error STRING, key BINARY, headers {HEADERS}, value BINARY, "
+        f"record STRUCT<{record_fields(stream)}>"
     )
-
-
-# (name, Spark type, description), `record` and `ingest_date` following. Event columns stand before
-# `record`, which grows with the contract.
-BRONZE = (
-    ("topic", "STRING", "Topic that the message came from"),
-    ("topic_id", "STRING", "Id of that topic: another one after it was made anew"),
-    ("partition", "INT", "Kafka partition"),
-    ("offset", "BIGINT", "Kafka offset"),
-    ("broker_time", "TIMESTAMP", "When the broker took the message"),
-    ("ingest_hour", "TIMESTAMP", "Period of the broker time"),
-    (
-        "event_id",
-        "STRING",
-        "Identity: the producer's id, else topic id, partition, offset",
-    ),
-    ("event_time", "TIMESTAMP", "When it happened; null for a bad message"),
-    ("event_hour", "TIMESTAMP", "Period of the event time"),
-    (
-        "error",
-        "STRING",
-        "code:field: reason of a bad message, null where the contract holds",
-    ),
-    ("contract_version", "STRING", "Contract that it was decoded with"),
-    ("key", "BINARY", "Kafka key"),
-    ("headers", _HEADERS, "Kafka headers"),
-    ("value", "BINARY", "The message as it came"),
-)
-
-
-def bronze_columns(stream: Stream) -> list[tuple[str, str, str]]:
-    """All columns of a bronze table with their meaning."""
-    record = f"STRUCT<{_struct(stream)}>"
-    return [
-        *BRONZE,
-        ("record", record, "The message, typed by the contract; null for a bad one"),
-        ("ingest_date", "DATE", "Date of the broker time; the table's folders"),
-    ]
-
-
-def bronze_ddl(stream: Stream) -> str:
-    """Columns of a bronze table for Spark."""
-    return ", ".join(f"`{name}` {kind}" for name, kind, _ in bronze_columns(stream))
-
-
-def _struct(stream: Stream) -> str:
-    return spark_ddl(stream).replace("` ", "`: ")
 
 
 def decode_batches(

@@ -1,7 +1,7 @@
 """Kafka -> bronze, slice by slice, each slice one Delta commit.
 
 Belongs here: the loop that plans, writes and verifies slices. Does not belong here: offset
-arithmetic (`slices.py`), decoding (`decoding.py`), the ledger's SQL.
+arithmetic (`slices.py`), the write itself (`write_slice.py`), the ledger's SQL.
 
 Rows, slice number and offsets are in one commit (`txnAppId`, `txnVersion`, user metadata), so they
 cannot disagree, and two writers of one slice fence each other: one commits, the other is refused or
@@ -11,7 +11,6 @@ token.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,11 +19,12 @@ from typing import TYPE_CHECKING
 
 from de_stack import partitions
 from de_stack.failures import PermanentFailure, TransientFailure
-from de_stack.flow import commits, decoding, slices, tables
+from de_stack.flow import commits, slices, tables
+from de_stack.flow.bronze import bronze
 from de_stack.flow.ledger import Landed, Ledger
-from de_stack.resources.kafka import Kafka, TopicState, spark_options
+from de_stack.flow.write_slice import write_slice
+from de_stack.resources.kafka import Kafka, TopicState
 from de_stack.resources.lake import Lake
-from de_stack.resources.spark import is_away, is_conflict, open_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from de_stack.settings import Settings
 
 log = logging.getLogger(__name__)
-# Below this a slice is one file: ticks of seconds would otherwise leave one tiny file per
-# partition.
-_ONE_FILE_ROWS = 100_000
 _MAX_LOST_RACES = 20
 
 
@@ -47,18 +44,6 @@ class Landing:
     rows: int = 0
     dead: int = 0
     hours: dict[datetime, int] = field(default_factory=dict)
-
-
-def bronze(settings: Settings, stream: Stream) -> tables.Table:
-    """The bronze table of a stream."""
-    return tables.Table(
-        settings.names.table_id(stream.domain, "bronze", stream.entity),
-        Lake(settings).uri(stream.domain, "bronze", stream.entity),
-        decoding.bronze_ddl(stream),
-        "ingest_date",
-        tables.BRONZE_STATS,
-        stream.grain,
-    )
 
 
 def waiting(settings: Settings, stream: Stream, deadline_ms: int = 2000) -> int:
@@ -119,7 +104,7 @@ def land(
                 (partitions.step(stream.grain) + stream.allowed_lateness).total_seconds()
             ),
         )
-        _write(settings, stream, spark, table, is_new, state, piece, number, metadata)
+        write_slice(settings, stream, spark, table, is_new, state, piece, number, metadata)
         commits.reconcile(lake, ledger, table)
         version = ledger.token_version(table.table_id, token)
         if version is None:
@@ -153,89 +138,6 @@ def _plan(
         named = ", ".join(f"partition {g.partition} offsets {g.first}..{g.last}" for g in gaps)
         raise PermanentFailure(tried, f"Kafka no longer has {named}: they were never landed")
     return slices.next_slice(offsets, state.begin, state.end, settings.slice_max_rows)
-
-
-def _write(
-    settings: Settings,
-    stream: Stream,
-    session: Callable[[], SparkSession],
-    table: tables.Table,
-    is_new: bool,
-    state: TopicState,
-    piece: slices.Slice,
-    number: int,
-    metadata: str,
-) -> None:
-    from pyspark.errors import PySparkException
-
-    tried = f"land slice {number} of {state.topic}"
-    try:
-        spark = open_session(settings, session)
-        if is_new:
-            tables.create(spark, table)
-        frame = _rows(settings, stream, spark, state, piece)
-        (
-            frame.write.format("delta")
-            .mode("append")
-            .option("txnAppId", f"land:{table.table_id}")
-            .option("txnVersion", number)
-            .option("userMetadata", metadata)
-            .save(table.uri)
-        )
-    except PySparkException as error:
-        if is_conflict(error):
-            return
-        if is_away(error):
-            raise TransientFailure(tried, f"Spark went away: {str(error)[:300]}") from error
-        raise
-
-
-def _rows(
-    settings: Settings,
-    stream: Stream,
-    spark: SparkSession,
-    state: TopicState,
-    piece: slices.Slice,
-):  # noqa: ANN202 - DataFrame, imported nowhere else
-    from pyspark.sql import functions as f
-
-    def offsets(of: slices.Offsets) -> str:
-        return json.dumps({state.topic: {str(p): o for p, o in of.items()}})
-
-    source = (
-        spark.read.format("kafka")
-        .options(**spark_options(settings))
-        .option("assign", json.dumps({state.topic: sorted(piece.end)}))
-        .option("startingOffsets", offsets(piece.start))
-        .option("endingOffsets", offsets(piece.end))
-        .option("includeHeaders", "true")
-        .option("failOnDataLoss", "true")
-        .load()
-        .select("partition", "offset", "timestamp", "key", "headers", "value")
-    )
-    if piece.size < _ONE_FILE_ROWS:
-        source = source.coalesce(1)
-    decoded = source.mapInArrow(
-        decoding.decode_batches(stream, state.topic_id), decoding.decoded_ddl(stream)
-    )
-    return decoded.select(
-        f.lit(state.topic).alias("topic"),
-        f.lit(state.topic_id).alias("topic_id"),
-        "partition",
-        "offset",
-        "broker_time",
-        f.date_trunc(stream.grain, "broker_time").alias("ingest_hour"),
-        "event_id",
-        "event_time",
-        f.date_trunc(stream.grain, "event_time").alias("event_hour"),
-        "error",
-        f.lit(stream.version).alias("contract_version"),
-        "key",
-        "headers",
-        "value",
-        "record",
-        f.to_date("broker_time").alias("ingest_date"),
-    )
 
 
 def _count(

@@ -1,7 +1,7 @@
 """Lake -> Postgres: hours or whole tables, in one transaction, never half and never backwards.
 
-Belongs here: staging, replacing, and the record of which source version Postgres holds. Does not
-belong here: what the columns mean, dashboards.
+Belongs here: staging, replacing, claiming a source version. Does not belong here: making tables
+(`serving.py`), what the columns mean.
 
 Postgres itself remembers what it holds (`de_stack.applied`, in the same database and the same
 transaction as the rows); the ledger gets a copy for its views. A crash between the two makes the
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from de_stack.failures import PermanentFailure
 from de_stack.flow.commits import reconcile
 from de_stack.flow.ledger import Ledger
+from de_stack.flow.serving import ServingTable, ensure, table_name
 from de_stack.flow.tables import Table
-from de_stack.naming import word
 from de_stack.partitions import expand
 from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
@@ -26,36 +26,11 @@ from de_stack.resources.postgres import Postgres
 if TYPE_CHECKING:
     import pyarrow as pa
     from psycopg import Connection
-    from psycopg.sql import Composed
 
     from de_stack.settings import Settings
 
 # The one "hour" of a table that is replaced as a whole.
 WHOLE = datetime(1970, 1, 1, tzinfo=UTC)
-_APPLIED = """
-create schema if not exists de_stack;
-create table if not exists de_stack.applied (
-    consumer text, event_hour timestamptz, source_version bigint not null,
-    run_id text not null, applied_at timestamptz not null default now(),
-    primary key (consumer, event_hour))
-"""
-
-
-@dataclass(frozen=True)
-class ServingTable:
-    """A Postgres table: columns as (name, SQL type, comment), and the columns of the primary key.
-
-    A row belongs to the event hour in which its `time_column` lies; without one the table is only
-    ever replaced as a whole.
-    """
-
-    schema: str
-    name: str
-    columns: tuple[tuple[str, str, str], ...]
-    key: tuple[str, ...]
-    time_column: str | None = None
-    grain: str = "hour"
-    comment: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +74,7 @@ def publish(
     scope = hours if hours is not None else [WHOLE]
     tried = f"publish {len(scope)} hours to {table.schema}.{table.name}"
     with Postgres(settings, "serving").transaction(tried, timeout_s=600) as connection:
-        _ensure(connection, table)
+        ensure(connection, table)
         won = _claim(connection, consumer, scope, source_version, run_id)
         if hours is not None:
             rows = _of_hours(rows, table, won)
@@ -144,7 +119,9 @@ def _sql_time(moment: datetime) -> str:
 def _total(connection: Connection, table: ServingTable) -> int:
     from psycopg import sql
 
-    row = connection.execute(sql.SQL("select count(*) from {}").format(_name(table))).fetchone()
+    row = connection.execute(
+        sql.SQL("select count(*) from {}").format(table_name(table))
+    ).fetchone()
     return row[0] if row else 0
 
 
@@ -155,7 +132,8 @@ def _of_hours(rows: pa.Table, table: ServingTable, hours: list[datetime]) -> pa.
     assert table.time_column  # noqa: S101 - a table without one has no hours
     times = rows[table.time_column]
     hour = pc.floor_temporal(times, unit=table.grain)  # type: ignore[attr-defined]
-    return rows.filter(pc.is_in(hour, value_set=pa.array(hours, times.type)))
+    wanted = pa.array(hours, times.type)
+    return rows.filter(pc.is_in(hour, value_set=wanted))  # type: ignore[attr-defined]
 
 
 def _claim(
@@ -191,7 +169,7 @@ def _replace(
 ) -> None:
     from psycopg import sql
 
-    target, names = _name(table), [name for name, _, _ in table.columns]
+    target, names = table_name(table), [name for name, _, _ in table.columns]
     listed = sql.SQL(", ").join(map(sql.Identifier, names))
     connection.execute(
         sql.SQL("create temp table stage on commit drop as select {} from {} limit 0").format(
@@ -225,48 +203,3 @@ def _replace(
             target, listed=listed
         )
     )
-
-
-def _ensure(connection: Connection, table: ServingTable) -> None:
-    from psycopg import sql
-
-    connection.execute("select pg_advisory_xact_lock(hashtext('de_stack.publish.ddl'))")
-    connection.execute(_APPLIED.encode())
-    if connection.execute(
-        "select to_regclass(%s)", (f'"{table.schema}"."{table.name}"',)
-    ).fetchone() != (None,):
-        return
-    columns = [
-        sql.SQL("{} {}").format(sql.Identifier(word(name, "column")), sql.SQL(kind))  # type: ignore[arg-type]
-        for name, kind, _ in table.columns
-    ]
-    key = sql.SQL(", ").join(map(sql.Identifier, table.key))
-    connection.execute(
-        sql.SQL("create schema if not exists {}").format(sql.Identifier(table.schema))
-    )
-    connection.execute(
-        sql.SQL("create table {} ({}, primary key ({}))").format(
-            _name(table), sql.SQL(", ").join(columns), key
-        )
-    )
-    if table.time_column:
-        connection.execute(
-            sql.SQL("create index on {} ({})").format(
-                _name(table), sql.Identifier(table.time_column)
-            )
-        )
-    connection.execute(
-        sql.SQL("comment on table {} is {}").format(_name(table), sql.Literal(table.comment))
-    )
-    for name, _, comment in table.columns:
-        connection.execute(
-            sql.SQL("comment on column {}.{} is {}").format(
-                _name(table), sql.Identifier(name), sql.Literal(comment)
-            )
-        )
-
-
-def _name(table: ServingTable) -> Composed:
-    from psycopg import sql
-
-    return sql.SQL("{}.{}").format(sql.Identifier(table.schema), sql.Identifier(table.name))

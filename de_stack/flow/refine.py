@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from de_stack.contracts.schemas import catalogue_columns, spark_ddl
+from de_stack.flow.bronze import bronze
 from de_stack.flow.derive import Derived, derive
-from de_stack.flow.land import bronze
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.tables import EVENT_STATS, Table, periods
 from de_stack.partitions import step

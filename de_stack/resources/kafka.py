@@ -110,7 +110,7 @@ class Kafka:
             client = KafkaAdminClient(
                 **client_options(self._settings),
                 request_timeout_ms=deadline_ms,
-                bootstrap_timeout_ms=deadline_ms,
+                bootstrap_timeout_ms=deadline_ms,  # type: ignore[call-arg]
             )
             yield client
         except (
@@ -135,7 +135,7 @@ class Kafka:
         The end is the last stable offset, not the high watermark: what an open transaction wrote
         cannot be read yet and must not be counted as landed.
         """
-        from kafka.admin import OffsetSpec
+        from kafka.admin import OffsetSpec  # type: ignore[attr-defined]
         from kafka.structs import TopicPartition
 
         tried = f"read offsets of topic {topic}"

@@ -175,7 +175,7 @@ BROKEN: list[tuple[str, Callable[[Node], Any], str, str]] = [
         "a list of numbers",
         change_prop(logicalType="string", enum=[{"value": 1}]),
         "size.enum",
-        "quote it",
+        "quote them",
     ),
     (
         "a list and a length",

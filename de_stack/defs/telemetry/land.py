@@ -10,8 +10,8 @@ import dagster as dg
 
 from de_stack import naming, partitions
 from de_stack.contracts import load_stream
-from de_stack.flow.decoding import bronze_columns
-from de_stack.flow.land import bronze, land
+from de_stack.flow.bronze import bronze, bronze_columns
+from de_stack.flow.land import land
 from de_stack.orchestration.assets import common, report_other_partitions, row_count
 from de_stack.settings import Settings
 
