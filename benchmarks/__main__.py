@@ -1,6 +1,6 @@
 """Runs benchmarks by name and prints what they measured.
 
-Belongs here: the list of benchmarks, the stack's home, the header. Does not belong here: a workload.
+Belongs here: the list of benchmarks, the home, the header. Does not belong here: a workload.
 """
 
 from __future__ import annotations

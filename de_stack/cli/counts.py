@@ -72,8 +72,8 @@ def _settled(settings, contract, timeout: float) -> tuple[int, Counts]:  # noqa:
         if time.monotonic() > deadline:
             raise TransientFailure(
                 "wait until nothing is under way",
-                f"after {timeout:g} s {found.waiting} offsets wait in Kafka and {found.pending} hours "
-                "are pending",
+                f"after {timeout:g} s {found.waiting} offsets wait in Kafka "
+                f"and {found.pending} hours are pending",
                 "look at the runs in the UI, or `de-stack logs daemon`",
             )
         time.sleep(2)

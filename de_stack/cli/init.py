@@ -1,6 +1,6 @@
 """`de-stack init`: make what the pipeline needs inside systems that are already there.
 
-Belongs here: the command. Does not belong here: making topics (`resources.kafka`) or tables (`flow`).
+Belongs here: the command. Does not belong here: making topics (`resources`), tables (`flow`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What integration tests of a pipeline share. Belongs here: producing, running assets, reading results."""
+"""What tests of a pipeline share: producing, running assets, reading results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def produce(
     messages: Iterable[dict[str, Any] | bytes],
     ids: Iterable[str | None] | None = None,
 ) -> None:
-    """Send to the measures topic, each with an event id (a new one, or the given; None sends none)."""
+    """Send to the measures topic, each with a new event id or the given one; None sends none."""
     from kafka import KafkaProducer
 
     topic = settings.names.topic("telemetry", "measures")

@@ -1,4 +1,4 @@
-"""The asset graph: names, what every asset must carry, and a picture of it that a change must redraw."""
+"""The asset graph: names, what every asset carries, a snapshot that a change must redraw."""
 
 import json
 import os
@@ -83,7 +83,8 @@ def test_the_graph_is_the_one_in_the_snapshot(graph, location) -> None:
 def test_the_location_loads_in_a_fresh_interpreter_with_nothing_running(tmp_path) -> None:
     code = (
         "import sys, de_stack.definitions as d; d.defs().resolve_asset_graph(); "
-        "loaded = [m for m in ('kafka', 'psycopg', 'duckdb', 'deltalake', 'dbt.cli', 'pyspark.sql.connect.session')"
+        "loaded = [m for m in "
+        "('kafka', 'psycopg', 'duckdb', 'deltalake', 'dbt.cli', 'pyspark.sql.connect.session')"
         " if m in sys.modules]; print(','.join(loaded))"
     )
     env = {k: v for k, v in os.environ.items() if not k.startswith(("DE_STACK", "DAGSTER"))}

@@ -1,4 +1,4 @@
-"""Who may import whom. Belongs here: the rules of the house as a table, and the test that holds them."""
+"""Who may import whom: the rules of the house as a table, and the tests that hold them."""
 
 import ast
 from pathlib import Path
@@ -25,7 +25,10 @@ MAY_IMPORT = {
     ),
     "local": ({"settings", "resources", "contracts", "flow", *BASE}, "local starts systems"),
     "sources": ({"settings", "resources", "contracts", *BASE}, "sources make and receive data"),
-    "definitions": ({"settings", "resources", "orchestration", *BASE}, "domains are loaded from their folder"),
+    "definitions": (
+        {"settings", "resources", "orchestration", *BASE},
+        "domains are loaded from their folder",
+    ),
     "defs": (
         {"orchestration", "flow", "resources", "contracts", "partitions", "settings", *BASE},
         "a domain is reached by asset key, never by import",
