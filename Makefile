@@ -59,6 +59,7 @@ down: ## stop what `make demo` started
 	@$(STACK) down
 
 test: env-dev java ## all tests, on real services of their own, beside a running demo
+	@$(STACK) jars
 	@$(PY) -m pytest $(ARGS)
 
 bench: env-dev java ## the figures of benchmarks/
