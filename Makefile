@@ -1,7 +1,7 @@
 # Two commands: `make demo`, `make test`. Everything that they need is made by them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup bench lint format lock clean down env env-dev java
+.PHONY: help demo test setup bench lint format pictures lock clean down env env-dev java
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -28,10 +28,10 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.core: $(VENV)/.made requirements/core.lock pyproject.toml
-	@date +%s > $(VENV)/.began
-	@echo "installing the Python packages"
+	@date +%s > $(VENV)/.began; echo "installing the Python packages"
 	@$(INSTALL) requirements/core.lock; $(OR_PIP) requirements/core.lock; fi
 	@$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
+	@echo $$(( $$(date +%s) - $$(cat $(VENV)/.began) )) > $(VENV)/.took
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core requirements/dev.lock
@@ -51,8 +51,8 @@ setup: java ## environment, jars, dbt manifest; starts nothing
 	@$(STACK) setup
 
 demo: java ## everything, up to the first numbers on the screen
-	@if [ -f $(VENV)/.began ]; then \
-		DE_STACK_SETUP_SECONDS=$$(( $$(date +%s) - $$(cat $(VENV)/.began) )); rm $(VENV)/.began; \
+	@if [ -f $(VENV)/.took ]; then \
+		DE_STACK_SETUP_SECONDS=$$(cat $(VENV)/.took); rm $(VENV)/.took; \
 		export DE_STACK_SETUP_SECONDS; fi; $(STACK) demo
 
 down: ## stop what `make demo` started
@@ -72,6 +72,9 @@ lint: env-dev ## ruff and pyright
 
 format: env-dev ## let ruff rewrite the code
 	@$(VENV)/bin/ruff format .
+
+pictures: env-dev ## the README's pictures, of the stack that runs
+	@$(PY) docs/pictures.py
 
 lock: $(VENV)/.made ## resolve the pins of pyproject.toml anew
 	@$(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
