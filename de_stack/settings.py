@@ -37,7 +37,9 @@ ADDRESSES = frozenset(
     }
 )
 # What `up` remembers for the commands that follow it.
-STICKY = frozenset({"namespace", "sensor_interval_seconds", "mart_interval_seconds"})
+STICKY = frozenset(
+    {"namespace", "sensor_interval_seconds", "mart_interval_seconds", "generator_rate"}
+)
 
 
 def default_home() -> Path:

@@ -60,6 +60,17 @@ def count(settings: Settings, stream: Stream) -> Counts:
     """
     lake, ledger, names = Lake(settings), Ledger(settings), settings.names
     raw, typed = bronze(settings, stream), silver(settings, stream)
+    # What is under way is read before the rows: whatever moves in between was seen as under way.
+    ahead = waiting(settings, stream)
+    for table in (raw, typed):
+        commits.reconcile(lake, ledger, table)
+    chain = ["bronze", "silver", "stats", "published_stats"]
+    ids = [
+        names.table_id(stream.domain, *f"{layer}_{stream.entity}".split("_", 1)) for layer in chain
+    ]
+    pending = {
+        h for source, user in zip(ids, ids[1:], strict=False) for h in ledger.pending(user, source)
+    }
     landed = dead = events = rows = 0
     if commits.reconcile(lake, ledger, raw) >= 0:
         sql = (
@@ -71,21 +82,13 @@ def count(settings: Settings, stream: Stream) -> Counts:
         landed, dead, events = row["landed"], row["dead"], row["events"]
     if commits.reconcile(lake, ledger, typed) >= 0:
         rows = lake.row_count(typed.uri) or 0
-    table = f"stats_{stream.entity}"
-    chain = ["bronze", "silver", "stats", "published_stats"]
-    ids = [
-        names.table_id(stream.domain, *f"{layer}_{stream.entity}".split("_", 1)) for layer in chain
-    ]
-    pending = {
-        h for source, user in zip(ids, ids[1:], strict=False) for h in ledger.pending(user, source)
-    }
     return Counts(
-        waiting=waiting(settings, stream),
+        waiting=ahead,
         bronze=landed,
         dead=dead,
         duplicates=landed - dead - events,
         silver=rows,
-        published=_published(settings, names.schema(stream.domain), table),
+        published=_published(settings, names.schema(stream.domain), f"stats_{stream.entity}"),
         pending=len(pending),
     )
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from de_stack import partitions
 from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.flow import commits
 from de_stack.flow.ledger import Ledger
@@ -96,9 +97,9 @@ def derive(
             create(session, target)
         frame = session.read.format("delta").option("versionAsOf", source_version).load(source.uri)
         rows = frame.where((select or same_periods(source, first, last))(ledger, source_version))
+        derived = transform(rows)
         (
-            transform(rows)
-            .write.format("delta")
+            derived.write.format("delta")
             .mode("overwrite")
             .option(
                 "replaceWhere",
@@ -115,9 +116,14 @@ def derive(
         if is_away(error):
             raise TransientFailure(tried, f"Spark went away: {str(error)[:300]}") from error
         raise
-    commits.reconcile(lake, ledger, target)
+    newest = commits.reconcile(lake, ledger, target)
     version = ledger.token_version(target.table_id, token)
     if version is None:
+        # Delta writes no commit when nothing replaces nothing: these hours are idle.
+        if derived.isEmpty() and count(lake, target, first, last, newest) == 0:
+            idle = partitions.expand(first, last, target.grain)
+            ledger.apply(target.table_id, idle, source_version, run_id)
+            return Derived(source_version, newest, 0)
         raise TransientFailure(tried, "the log does not show the commit that Spark reported")
     return Derived(source_version, version, count(lake, target, first, last, version))
 

@@ -50,14 +50,15 @@ def waiting(settings: Settings, stream: Stream, deadline_ms: int = 2000) -> int:
     """Offsets between what has landed and the end of the topic. Reads offsets and the ledger only.
 
     Raises:
-        PermanentFailure: the topic is not there.
+        PermanentFailure: the topic is not there, or a landing would refuse it.
     """
-    topic = settings.names.topic(stream.domain, stream.entity)
+    topic, table = settings.names.topic(stream.domain, stream.entity), bronze(settings, stream)
+    # The ledger first: what lands in between must not look like an end that went back.
+    landed = Ledger(settings).landed(table.table_id)
     state = Kafka(settings).topic_state(topic, deadline_ms)
     if state is None:
         raise _no_topic(topic)
-    landed = Ledger(settings).landed(bronze(settings, stream).table_id)
-    piece = slices.next_slice(landed.offsets if landed else {}, state.begin, state.end, 2**62)
+    piece = _plan(table, state, landed, 2**62)
     return piece.size if piece else 0
 
 
@@ -85,7 +86,10 @@ def land(
     while True:
         is_new = commits.reconcile(lake, ledger, table) < 0
         landed = ledger.landed(table.table_id)
-        piece = _plan(settings, table, state, landed)
+        if landed and any(end < landed.offsets.get(p, 0) for p, end in state.end.items()):
+            # Another writer has gone past the end that we saw; or the log was cut, then refuse.
+            state = Kafka(settings).topic_state(topic) or state
+        piece = _plan(table, state, landed, settings.slice_max_rows)
         if piece is None:
             return landing
         number = landed.slice + 1 if landed else 0
@@ -124,7 +128,7 @@ def _no_topic(topic: str) -> PermanentFailure:
 
 
 def _plan(
-    settings: Settings, table: tables.Table, state: TopicState, landed: Landed | None
+    table: tables.Table, state: TopicState, landed: Landed | None, max_rows: int
 ) -> slices.Slice | None:
     tried = f"plan the next slice of {state.topic}"
     if landed and landed.topic_id != state.topic_id:
@@ -137,7 +141,13 @@ def _plan(
     if gaps := slices.missing_ranges(offsets, state.begin, first_slice=landed is None):
         named = ", ".join(f"partition {g.partition} offsets {g.first}..{g.last}" for g in gaps)
         raise PermanentFailure(tried, f"Kafka no longer has {named}: they were never landed")
-    return slices.next_slice(offsets, state.begin, state.end, settings.slice_max_rows)
+    back = {p: end for p, end in state.end.items() if end < offsets.get(p, 0)}
+    if back:
+        named = ", ".join(
+            f"partition {p} ends at {e}, landed {offsets[p]}" for p, e in back.items()
+        )
+        raise PermanentFailure(tried, f"the topic's log was cut: {named}")
+    return slices.next_slice(offsets, state.begin, state.end, max_rows)
 
 
 def _count(

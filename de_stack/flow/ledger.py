@@ -133,9 +133,12 @@ class Ledger:
                 )
 
     def apply(self, consumer: str, hours: list[datetime], source_version: int, run_id: str) -> None:
-        """Enter that a consumer outside the lake has used `source_version` of these hours."""
+        """Enter that a consumer has used `source_version` of these hours, with no commit of its own.
+
+        An older version than the one entered changes nothing: that consumer has lost a race.
+        """
         with self._postgres.transaction(f"enter what {consumer} has used") as connection:
-            _apply(connection, consumer, hours, source_version, run_id)
+            _apply(connection, consumer, hours, source_version, run_id, only_forward=True)
 
     def pending(self, consumer: str, source: str) -> list[datetime]:
         """Event hours of `source` touched after what `consumer` has used of them, oldest first."""
@@ -189,11 +192,15 @@ def _apply(
     hours: list[datetime],
     source_version: int,
     run_id: str,
+    only_forward: bool = False,
 ) -> None:
+    guard = "where a.source_version <= excluded.source_version" if only_forward else ""
     connection.cursor().executemany(
-        "insert into ledger.applied (consumer, event_hour, source_version, run_id) "
-        "values (%s, %s, %s, %s) on conflict (consumer, event_hour) do update "
-        "set source_version = excluded.source_version, run_id = excluded.run_id, "
-        "applied_at = now()",
+        (
+            "insert into ledger.applied as a (consumer, event_hour, source_version, run_id) "
+            "values (%s, %s, %s, %s) on conflict (consumer, event_hour) do update "
+            "set source_version = excluded.source_version, run_id = excluded.run_id, "
+            f"applied_at = now() {guard}"
+        ).encode(),
         [(consumer, hour, source_version, run_id) for hour in hours],
     )

@@ -74,7 +74,9 @@ def publish(
     scope = hours if hours is not None else [WHOLE]
     tried = f"publish {len(scope)} hours to {table.schema}.{table.name}"
     with Postgres(settings, "serving").transaction(tried, timeout_s=600) as connection:
-        ensure(connection, table)
+        if ensure(connection, table):
+            # A table that was dropped by hand comes back with its rows.
+            connection.execute("delete from de_stack.applied where consumer = %s", (consumer,))
         won = _claim(connection, consumer, scope, source_version, run_id)
         if hours is not None:
             rows = _of_hours(rows, table, won)

@@ -41,8 +41,8 @@ class ServingTable:
     comment: str = ""
 
 
-def ensure(connection: Connection, table: ServingTable) -> None:
-    """Make the table, and the record of what is in it, unless they are there."""
+def ensure(connection: Connection, table: ServingTable) -> bool:
+    """Make the table, and the record of what is in it, unless there; True if it was made now."""
     from psycopg import sql
 
     connection.execute("select pg_advisory_xact_lock(hashtext('de_stack.publish.ddl'))")
@@ -50,7 +50,7 @@ def ensure(connection: Connection, table: ServingTable) -> None:
     if connection.execute(
         "select to_regclass(%s)", (f'"{table.schema}"."{table.name}"',)
     ).fetchone() != (None,):
-        return
+        return False
     columns = [
         sql.SQL("{} {}").format(sql.Identifier(word(name, "column")), sql.SQL(kind))  # type: ignore[arg-type]
         for name, kind, _ in table.columns
@@ -79,6 +79,7 @@ def ensure(connection: Connection, table: ServingTable) -> None:
                 table_name(table), sql.Identifier(name), sql.Literal(comment)
             )
         )
+    return True
 
 
 def table_name(table: ServingTable) -> Composed:

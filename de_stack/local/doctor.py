@@ -7,6 +7,7 @@ changing any of them, versions against each other (`versions.py`).
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -119,7 +120,7 @@ def environment(
         Finding(
             f"${name}",
             False,
-            f"is {environ[name]}, the stack has {value}",
+            f"is {_without_password(environ[name])}, the stack has {value}",
             f'`eval "$(de-stack env)"`, or `unset {name}`',
         )
         for name, value in sorted(wanted.items())
@@ -145,3 +146,8 @@ def examine(home: Path) -> list[Finding]:
     found += [versions.kafka(jars.locked("kafka")), versions.installed_packages(), jars_verified()]
     found += [*disk(home), memory(home), *port_findings(home), services(home), left_over(home)]
     return found + environment(home, state.load(home)["settings"], os.environ)
+
+
+def _without_password(value: str) -> str:
+    """An address as it may be printed."""
+    return re.sub(r"(://[^:/@]+):[^@]*@", r"\1:***@", value)

@@ -19,7 +19,13 @@ from de_stack.local.service import Service, Site
 from de_stack.settings import STICKY
 
 # They may reach a service by inheritance, but are not written into a file of ours.
-_SECRET = frozenset({"DE_STACK_KAFKA_SASL_PASSWORD", "DE_STACK_LAKE_STORAGE_OPTIONS"})
+_SECRET = frozenset(
+    {
+        "DE_STACK_KAFKA_SASL_PASSWORD",
+        "DE_STACK_LAKE_STORAGE_OPTIONS",
+        "DE_STACK_SPARK_CONFIG",
+    }
+)
 _POLL_SECONDS = 0.05
 _SAY_EVERY_SECONDS = 5.0
 

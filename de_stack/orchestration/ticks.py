@@ -19,6 +19,7 @@ from de_stack.contracts import Stream
 from de_stack.flow.land import waiting
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.publish import WHOLE
+from de_stack.orchestration.orphans import fail_if_gone
 from de_stack.settings import Settings
 
 STREAM_TAG, STEP_TAG = "de_stack/stream", "de_stack/step"
@@ -31,6 +32,8 @@ _UNFINISHED = [
 ]
 # One run takes at most this many periods of a backlog: a month of hours.
 _MAX_PERIODS = 31 * 24
+# A run that hangs is ended by run monitoring; a month of backlog takes minutes.
+_MAX_SECONDS = "7200"
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,17 @@ def chain(domain: str, *assets: str) -> tuple[Stage, ...]:
 
 
 def in_flight(context: dg.SensorEvaluationContext, stream: str, step: str) -> str | None:
-    """Id of the unfinished run of a stream's step, if there is one."""
+    """Id of the unfinished run of a stream's step, if there is one whose process lives."""
     filters = dg.RunsFilter(statuses=_UNFINISHED, tags={STREAM_TAG: stream, STEP_TAG: step})
-    records = context.instance.get_run_records(filters, limit=1)
-    return records[0].dagster_run.run_id if records else None
+    for record in context.instance.get_run_records(filters):
+        if not fail_if_gone(context.instance, record.dagster_run):
+            return record.dagster_run.run_id
+        context.log.warning(f"run {record.dagster_run.run_id} was killed: marked as failed")  # noqa: G004
+    return None
+
+
+def _tags(stream: str, step: str, **more: str) -> dict[str, str]:
+    return {STREAM_TAG: stream, STEP_TAG: step, "dagster/max_runtime": _MAX_SECONDS, **more}
 
 
 def land_sensor(stream: Stream) -> dg.SensorDefinition:
@@ -90,11 +100,7 @@ def land_sensor(stream: Stream) -> dg.SensorDefinition:
         request = dg.RunRequest(
             asset_selection=[key],
             partition_key=partitions.key(now, stream.grain),
-            tags={
-                STREAM_TAG: stream.name,
-                STEP_TAG: "land",
-                "de_stack/waiting": str(count),
-            },
+            tags=_tags(stream.name, "land", **{"de_stack/waiting": str(count)}),
         )
         return dg.SensorResult([request])
 
@@ -117,23 +123,29 @@ def derive_sensor(stream: Stream, stages: Sequence[Stage]) -> dg.SensorDefinitio
     ) -> dg.SensorResult | dg.SkipReason:
         if run := in_flight(context, stream.name, "derive"):
             return dg.SkipReason(f"run {run} is deriving")
+        # The oldest period goes first, whichever stage lags: the open hour is pending at every tick
+        # and would keep back an older one that only the last stage has still to use.
+        lags: dict[datetime, int] = {}
         for position, stage in enumerate(stages):
-            pending = stage.pending(settings)
-            if not pending:
-                continue
-            first, last = partitions.contiguous(pending, stream.grain)[0]
-            last = min(last, first + (_MAX_PERIODS - 1) * partitions.step(stream.grain))
-            request = dg.RunRequest(
-                asset_selection=[s.key for s in stages[position:]],
-                tags={
-                    STREAM_TAG: stream.name,
-                    STEP_TAG: "derive",
+            for period in stage.pending(settings):
+                lags.setdefault(period, position)
+        if not lags:
+            return dg.SkipReason("no event period is pending")
+        first, last = partitions.contiguous(lags, stream.grain)[0]
+        last = min(last, first + (_MAX_PERIODS - 1) * partitions.step(stream.grain))
+        position = min(lags[p] for p in partitions.expand(first, last, stream.grain))
+        request = dg.RunRequest(
+            asset_selection=[s.key for s in stages[position:]],
+            tags=_tags(
+                stream.name,
+                "derive",
+                **{
                     "dagster/asset_partition_range_start": partitions.key(first, stream.grain),
                     "dagster/asset_partition_range_end": partitions.key(last, stream.grain),
                 },
-            )
-            return dg.SensorResult([request])
-        return dg.SkipReason("no event period is pending")
+            ),
+        )
+        return dg.SensorResult([request])
 
     return sensor
 
@@ -163,7 +175,7 @@ def mart_sensor(
         used = ledger.applied(consumer(settings.names), WHOLE)
         if newest is None or (used is not None and newest <= used):
             return dg.SkipReason("the source has not changed")
-        tags = {STREAM_TAG: name, STEP_TAG: "mart"}
+        tags = _tags(name, "mart")
         return dg.SensorResult([dg.RunRequest(asset_selection=list(assets), tags=tags)])
 
     return sensor

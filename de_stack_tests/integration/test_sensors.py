@@ -1,10 +1,13 @@
 """What the sensors ask for, on a real broker and a real ledger."""
 
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+from dagster import EventLogEntry
 
 from de_stack import partitions
 from de_stack.defs.telemetry import watch
@@ -67,6 +70,9 @@ def test_sensors_ask_once_for_what_waits_and_never_for_nothing(settings) -> None
         assert asked.tags["dagster/asset_partition_range_end"] == last
         assert [k.path[1] for k in asked.asset_selection or []] == list(CHAIN)
         materialize(CHAIN[:2], hour - timedelta(hours=4), hour - timedelta(hours=2))
+        # A new row of this hour does not keep back the older hours that only Postgres lacks.
+        produce(settings, [measure("a", 1.0, hour)])
+        materialize(["bronze_measures"], hour)
         asked = tick(watch.derive_measures, settings, instance)
         assert isinstance(asked, dg.RunRequest)
         assert [k.path[1] for k in asked.asset_selection or []] == ["published_stats_measures"]
@@ -97,6 +103,38 @@ def test_a_tick_without_a_broker_fails_in_seconds_and_says_so(settings, monkeypa
     ):
         tick(watch.land_measures, Settings(), instance)
     assert time.monotonic() - began < 5
+
+
+def test_a_run_whose_process_was_killed_is_failed_and_does_not_block_its_stream(settings) -> None:
+    produce(settings, [measure("a", 1.0, datetime.now(UTC))])
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    with dg.instance_for_test() as instance:
+        run = instance.create_run_for_job(
+            _job,
+            status=dg.DagsterRunStatus.STARTED,
+            tags={STREAM_TAG: "telemetry.measures", STEP_TAG: "land"},
+        )
+        instance.handle_new_event(_started(run.run_id, child.pid))
+        assert "is landing" in str(tick(watch.land_measures, settings, instance))
+        child.kill()
+        child.wait()
+        assert isinstance(tick(watch.land_measures, settings, instance), dg.RunRequest)
+        found = instance.get_run_by_id(run.run_id)
+        assert found is not None
+        assert found.status == dg.DagsterRunStatus.FAILURE
+
+
+def _started(run_id: str, pid: int) -> EventLogEntry:
+    event = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, "_job", pid=pid)
+    return EventLogEntry(
+        error_info=None,
+        level=20,
+        user_message="",
+        run_id=run_id,
+        timestamp=time.time(),
+        job_name="_job",
+        dagster_event=event,
+    )
 
 
 @dg.job

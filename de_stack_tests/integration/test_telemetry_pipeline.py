@@ -13,6 +13,7 @@ from de_stack.failures import PermanentFailure
 from de_stack.flow import counts, land
 from de_stack.flow.ledger import Ledger, ensure_schema
 from de_stack.resources.kafka import Kafka, ensure_topics
+from de_stack.resources.postgres import Postgres
 from de_stack.settings import Settings
 from de_stack_tests.integration.pipeline import (
     CHAIN,
@@ -135,6 +136,28 @@ def test_a_late_row_repairs_the_numbers_of_its_hour(settings) -> None:
     run_all(settings)
     assert pending(settings) == []
     assert serving(settings, f"select count, mean from {table}") == [(3, 4.0)]
+
+
+def test_an_idle_hour_materializes_to_nothing_and_succeeds(settings) -> None:
+    hour = this_hour() - timedelta(hours=3)
+    produce(settings, [measure("a", 1.0, hour)])
+    materialize(["bronze_measures"], this_hour())
+    for _ in range(2):
+        done = materialize(CHAIN, hour - timedelta(hours=9))
+        assert metadata(done, "silver_measures")["rows"] == 0
+        assert metadata(done, "published_stats_measures")["rows"] == 0
+    assert pending(settings) == [hour]
+
+
+def test_a_serving_table_that_was_dropped_comes_back_with_its_rows(settings) -> None:
+    hour = this_hour() - timedelta(hours=1)
+    produce(settings, [measure("a", 1.0, hour)])
+    run_all(settings)
+    table = f"{settings.names.schema('telemetry')}.stats_measures"
+    with Postgres(settings, "serving").transaction("drop in a test") as connection:
+        connection.execute(f"drop table {table}".encode())
+    materialize(["published_stats_measures"], hour)
+    assert serving(settings, f"select count from {table}") == [(1,)]
 
 
 def test_two_landings_at_once_land_each_offset_once(settings) -> None:

@@ -89,7 +89,7 @@ def stats_measures(
         target,
         first,
         last,
-        rules.five_minute_stats,
+        lambda measures: rules.five_minute_stats(measures, MEASURES.grain),
         lambda: spark.spark_session,
         context.run_id,
     )

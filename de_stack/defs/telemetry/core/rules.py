@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 WINDOW = "5 minutes"
 
 
-def five_minute_stats(measures: DataFrame) -> DataFrame:
+def five_minute_stats(measures: DataFrame, grain: str = "hour") -> DataFrame:
     """Per source, metric and tumbling window of 5 minutes: count, extremes, moments, percentiles.
 
     Percentiles interpolate linearly between the closest ranks (Hyndman & Fan 1996, type 7), the
@@ -45,7 +45,7 @@ def five_minute_stats(measures: DataFrame) -> DataFrame:
             f.col("p")[0].alias("p50"),
             f.col("p")[1].alias("p90"),
             f.col("p")[2].alias("p99"),
-            f.date_trunc("hour", "w.start").alias("event_hour"),
+            f.date_trunc(grain, "w.start").alias("event_hour"),
             f.to_date("w.start").alias("event_date"),
         )
     )
