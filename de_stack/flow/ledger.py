@@ -133,7 +133,7 @@ class Ledger:
                 )
 
     def apply(self, consumer: str, hours: list[datetime], source_version: int, run_id: str) -> None:
-        """Enter that a consumer has used `source_version` of these hours, with no commit of its own.
+        """Enter that a consumer has used a source version of these hours, without a commit.
 
         An older version than the one entered changes nothing: that consumer has lost a race.
         """
