@@ -18,11 +18,13 @@ ADDRESSES = ("kafka_bootstrap", "ledger_dsn", "serving_dsn", "dagster_dsn", "spa
 
 
 @pytest.fixture
-def external(stack, tmp_path, monkeypatch) -> dict[str, str]:  # noqa: ANN001
+def external(stack, tmp_path, monkeypatch, request) -> dict[str, str]:  # noqa: ANN001
     """Environment of a user who has the systems and no stack: addresses, namespace, no state."""
     monkeypatch.setenv("DE_STACK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DE_STACK_PROFILE", "external")
-    monkeypatch.setenv("DE_STACK_NAMESPACE", "ext")
+    # One ledger, and a lake for each test: the same tables in another lake would be refused.
+    name = "ext" + str(abs(hash(request.node.name)) % 10**6)
+    monkeypatch.setenv("DE_STACK_NAMESPACE", name)
     for name in ADDRESSES:
         monkeypatch.setenv(f"DE_STACK_{name.upper()}", stack.need(name))
     monkeypatch.setenv("DE_STACK_LAKE_URI", str(tmp_path / "lake"))
@@ -69,8 +71,9 @@ def test_every_asset_materializes_by_settings_alone_and_leaves_no_process(
     materialize(external, ["silver_measures", "stats_measures", "published_stats_measures"], then)
     materialize(external, ["mart_daily_metrics", "published_mart_daily_metrics"])
 
-    assert serving(settings, "select sum(count) from ext_telemetry.stats_measures") == [(100,)]
-    (count,) = serving(settings, "select * from ext_telemetry.mart_daily_metrics")
+    schema = settings.names.schema("telemetry")
+    assert serving(settings, f"select sum(count) from {schema}.stats_measures") == [(100,)]
+    (count,) = serving(settings, f"select * from {schema}.mart_daily_metrics")
     assert 100 in count
     assert not (tmp_path / "home" / "state.json").exists(), "profile external started something"
     assert not left_behind(external["DE_STACK_MARK"])
