@@ -16,7 +16,7 @@ from de_stack.local.templates import render
 from de_stack.settings import ADDRESSES, STICKY
 
 # Definitions are made from the settings at load: other settings, other definitions.
-FOLLOWS = (ADDRESSES - {"webserver_url"}) | STICKY
+FOLLOWS = (ADDRESSES - {"webserver_url"}) | (STICKY - {"generator_rate"})
 # Three services prepare at the same time.
 _writing = threading.Lock()
 

@@ -28,6 +28,6 @@ SERVICE = Service(
     probe=_probe,
     depends_on=("collector",),
     environment=lambda site: {"PYTHONUNBUFFERED": "1"},  # noqa: ARG005
-    follows=frozenset({"collector_url", "kafka_bootstrap", "namespace"}),
+    follows=frozenset({"collector_url", "kafka_bootstrap", "namespace", "generator_rate"}),
     settle_seconds=_SETTLE_SECONDS,
 )
