@@ -1,5 +1,7 @@
 # Two commands: `make demo`, `make test`. Everything that they need is made by them.
 SHELL := /bin/sh
+# Byte code is kept, whatever the shell says: start-up is mostly imports.
+export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 .PHONY: help demo test setup bench lint format pictures lock clean down env env-dev java
 

@@ -16,7 +16,6 @@ WATCHED_SECONDS = 60
 def run(rounds: int) -> None:  # noqa: ARG001 - one long look says more than several short ones
     os.environ["DE_STACK_SENSOR_INTERVAL_SECONDS"] = str(INTERVAL_SECONDS)
     import dagster as dg
-    import psutil
 
     from de_stack.local import stack
     from de_stack.local.status import rows
@@ -28,7 +27,7 @@ def run(rounds: int) -> None:  # noqa: ARG001 - one long look says more than sev
         time.sleep(15)
         pids = {r.name: r.pid for r in rows(home) if r.pid}
         before = {n: cpu(p) for n, p in pids.items()}
-        javas = sum("java" in p.name() for p in psutil.process_iter())
+        javas = jvms(home)
         began = time.time()
         time.sleep(WATCHED_SECONDS)
         with dg.DagsterInstance.get() as instance:
@@ -42,13 +41,22 @@ def run(rounds: int) -> None:  # noqa: ARG001 - one long look says more than sev
             ]
         skipped = sum(t.status.value == "SKIPPED" for t in ticks)
         print(f"{len(ticks)} ticks in {WATCHED_SECONDS} s, {skipped} of them skipped, {runs} runs")
-        now = sum("java" in p.name() for p in psutil.process_iter())
-        print(f"JVMs started: {now - javas}")
+        print(f"JVMs started: {len(jvms(home) - javas)}")
         for name in ("daemon", "code_server", "postgres", "kafka"):
             used = cpu(pids[name]) - before[name]
             print(f"{name:<12} {used / WATCHED_SECONDS * 100:.0f} % of one core")
     finally:
         stack.down(purge=True)
+
+
+def jvms(home: Path) -> set[int]:
+    """Pids of the stack's Javas: another stack on this machine is not our matter."""
+    import psutil
+
+    from de_stack.local import postgres, processes, stack
+
+    found = processes.of_stack(home, postgres.data(stack.site_of(home)))
+    return {pid for pid in found if "java" in psutil.Process(pid).name()}
 
 
 def cpu(pid: int) -> float:

@@ -22,6 +22,9 @@ def main() -> None:
         for name, value in os.environ.items()
         if name not in dropped and not name.startswith("SUPERVISOR_")
     }
+    # Start-up is mostly imports: without byte code beside the sources every process compiles all
+    # of them again (`import dagster` took 1.5 s instead of 0.65).
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     env.update(spec["env"])
     if spec["user"]:
         import pwd
