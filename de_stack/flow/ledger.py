@@ -166,6 +166,17 @@ class Ledger:
         )
         return row[0] if row else None
 
+    def applied_hours(self, consumer: str) -> list[datetime]:
+        """Event hours that a consumer has used in some version, oldest first."""
+        sql = "select event_hour from ledger.applied where consumer = %s order by 1"
+        return [row[0] for row in self._all(sql, (consumer,))]
+
+    def first_ingest(self, table_id: str) -> datetime | None:
+        """First ingest hour that holds a good row; None before the first."""
+        sql = "select min(ingest_first) from ledger.touched where table_id = %s"
+        row = self._one(sql, (table_id,))
+        return row[0] if row else None
+
     def ingest_hours(
         self, table_id: str, first: datetime, last: datetime, version: int
     ) -> tuple[datetime, datetime] | None:

@@ -5,13 +5,14 @@ belong here: sensors (`ticks.py`), what an asset does.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from de_stack import naming, partitions
 from de_stack.contracts import Stream
+from de_stack.flow.ledger import Ledger
 from de_stack.flow.tables import Table
 from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
@@ -60,13 +61,48 @@ def event_range(context: dg.AssetExecutionContext, stream: Stream) -> tuple[date
     return window.start, window.end - partitions.step(stream.grain)
 
 
-def report_other_partitions(
-    context: dg.AssetExecutionContext, keys: Iterable[str], metadata: dict[str, Any]
+def report_ingested(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    stream: Stream,
+    table: Table,
+    filled: Iterable[datetime],
 ) -> None:
-    """Tell Dagster of partitions that this run has filled although it was asked for others."""
-    asked = set(context.partition_keys)
-    for key in keys:
-        if key not in asked:
-            context.log_event(
-                dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata)
+    """Tell Dagster of the ingest periods that are landed beside those the run was asked for.
+
+    A landing covers everything from the first row to now, idle periods too. What an earlier run
+    landed and was killed before it could say is told here.
+    """
+    filled = set(filled)
+    first = Ledger(settings).first_ingest(table.table_id)
+    starts = filled | ({first} if first else set())
+    if not starts:
+        return
+    now = partitions.floor(datetime.now(UTC), stream.grain)
+    covered = partitions.expand(min(starts), max(now, *starts), stream.grain)
+    _report(context, stream.grain, covered, filled)
+
+
+def report_derived(
+    context: dg.AssetExecutionContext, settings: Settings, stream: Stream, consumer: str
+) -> None:
+    """Tell Dagster of event periods that a run derived and was killed before it could say so."""
+    _report(context, stream.grain, Ledger(settings).applied_hours(consumer))
+
+
+def _report(
+    context: dg.AssetExecutionContext,
+    grain: str,
+    covered: Iterable[datetime],
+    again: Iterable[datetime] = (),
+) -> None:
+    """Report what is covered and Dagster does not know, and `again` in any case."""
+    known = context.instance.get_materialized_partitions(context.asset_key)
+    wanted = {partitions.key(p, grain) for p in covered} - known
+    wanted |= {partitions.key(p, grain) for p in again}
+    for key in sorted(wanted - set(context.partition_keys)):
+        context.log_event(
+            dg.AssetMaterialization(
+                context.asset_key, partition=key, metadata={"reported_by": context.run.run_id}
             )
+        )

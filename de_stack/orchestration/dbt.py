@@ -83,7 +83,7 @@ def published(graph: Graph, model: Model) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
     ) -> dg.MaterializeResult:
         consumer = settings.names.table_id(model.domain, "published", model.name)
-        done = publish_mart(settings, model, source, consumer, context.run_id)
+        done = publish_mart(settings, model, source, consumer, context.run.run_id)
         return dg.MaterializeResult(
             metadata={
                 "rows": done.rows,

@@ -63,9 +63,9 @@ def chain(domain: str, *assets: str) -> tuple[Stage, ...]:
     return tuple(Stage(domain, asset, reads) for reads, asset in pairwise(assets))
 
 
-def in_flight(context: dg.SensorEvaluationContext, stream: str, step: str) -> str | None:
-    """Id of the unfinished run of a stream's step, if there is one whose process lives."""
-    filters = dg.RunsFilter(statuses=_UNFINISHED, tags={STREAM_TAG: stream, STEP_TAG: step})
+def in_flight(context: dg.SensorEvaluationContext, subject: str, step: str) -> str | None:
+    """Id of the unfinished run of a subject's step, if there is one whose process lives."""
+    filters = dg.RunsFilter(statuses=_UNFINISHED, tags={STREAM_TAG: subject, STEP_TAG: step})
     for record in context.instance.get_run_records(filters):
         if not fail_if_gone(context.instance, record.dagster_run):
             return record.dagster_run.run_id
@@ -73,56 +73,70 @@ def in_flight(context: dg.SensorEvaluationContext, stream: str, step: str) -> st
     return None
 
 
-def _tags(stream: str, step: str, **more: str) -> dict[str, str]:
-    return {STREAM_TAG: stream, STEP_TAG: step, "dagster/max_runtime": _MAX_SECONDS, **more}
+def _sensor(
+    domain: str,
+    entity: str,
+    step: str,
+    assets: Sequence[dg.AssetKey],
+    interval_seconds: int,
+    description: str,
+    ask: Callable[[Settings], dg.RunRequest | str],
+) -> dg.SensorDefinition:
+    """A sensor whose ticks `ask` for a run, or say why for none, while no such run is in flight."""
+
+    @dg.sensor(
+        name=f"{domain}__{entity}__{step}",
+        target=dg.AssetSelection.assets(*assets),
+        minimum_interval_seconds=interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=description,
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
+    ) -> dg.SensorResult | dg.SkipReason:
+        # Two namespaces may share one Dagster.
+        subject = settings.names.topic(domain, entity)
+        if run := in_flight(context, subject, step):
+            return dg.SkipReason(f"run {run} is at it")
+        asked = ask(settings)
+        if isinstance(asked, str):
+            return dg.SkipReason(asked)
+        tags = {STREAM_TAG: subject, STEP_TAG: step, "dagster/max_runtime": _MAX_SECONDS}
+        return dg.SensorResult([asked.with_replaced_attrs(tags={**tags, **asked.tags})])
+
+    return sensor
 
 
 def land_sensor(stream: Stream) -> dg.SensorDefinition:
     """Asks for a landing when the topic's end lies past what has landed."""
     key = dg.AssetKey(naming.asset_key(stream.domain, "bronze", stream.entity))
 
-    @dg.sensor(
-        name=f"{stream.domain}__{stream.entity}__land",
-        target=dg.AssetSelection.assets(key),
-        minimum_interval_seconds=Settings().sensor_interval_seconds,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Lands {stream.name} when Kafka has offsets that bronze does not.",
-    )
-    def sensor(
-        context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
-    ) -> dg.SensorResult | dg.SkipReason:
-        if run := in_flight(context, stream.name, "land"):
-            return dg.SkipReason(f"run {run} is landing")
+    def ask(settings: Settings) -> dg.RunRequest | str:
         count = waiting(settings, stream)
         if not count:
-            return dg.SkipReason("nothing new in Kafka")
+            return "nothing new in Kafka"
         now = partitions.floor(datetime.now(UTC), stream.grain)
-        request = dg.RunRequest(
+        return dg.RunRequest(
             asset_selection=[key],
             partition_key=partitions.key(now, stream.grain),
-            tags=_tags(stream.name, "land", **{"de_stack/waiting": str(count)}),
+            tags={"de_stack/waiting": str(count)},
         )
-        return dg.SensorResult([request])
 
-    return sensor
+    return _sensor(
+        stream.domain,
+        stream.entity,
+        "land",
+        [key],
+        Settings().sensor_interval_seconds,
+        f"Lands {stream.name} when Kafka has offsets that bronze does not.",
+        ask,
+    )
 
 
 def derive_sensor(stream: Stream, stages: Sequence[Stage]) -> dg.SensorDefinition:
     """Asks for the oldest contiguous range of pending periods, from the first stage that lags."""
-    keys = [stage.key for stage in stages]
 
-    @dg.sensor(
-        name=f"{stream.domain}__{stream.entity}__derive",
-        target=dg.AssetSelection.assets(*keys),
-        minimum_interval_seconds=Settings().sensor_interval_seconds,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Refines and publishes the pending event periods of {stream.name}.",
-    )
-    def sensor(
-        context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
-    ) -> dg.SensorResult | dg.SkipReason:
-        if run := in_flight(context, stream.name, "derive"):
-            return dg.SkipReason(f"run {run} is deriving")
+    def ask(settings: Settings) -> dg.RunRequest | str:
         # The oldest period goes first, whichever stage lags: the open hour is pending at every tick
         # and would keep back an older one that only the last stage has still to use.
         lags: dict[datetime, int] = {}
@@ -130,52 +144,57 @@ def derive_sensor(stream: Stream, stages: Sequence[Stage]) -> dg.SensorDefinitio
             for period in stage.pending(settings):
                 lags.setdefault(period, position)
         if not lags:
-            return dg.SkipReason("no event period is pending")
+            return "no event period is pending"
         first, last = partitions.contiguous(lags, stream.grain)[0]
         last = min(last, first + (_MAX_PERIODS - 1) * partitions.step(stream.grain))
         position = min(lags[p] for p in partitions.expand(first, last, stream.grain))
-        request = dg.RunRequest(
+        return dg.RunRequest(
             asset_selection=[s.key for s in stages[position:]],
-            tags=_tags(
-                stream.name,
-                "derive",
-                **{
-                    "dagster/asset_partition_range_start": partitions.key(first, stream.grain),
-                    "dagster/asset_partition_range_end": partitions.key(last, stream.grain),
-                },
-            ),
+            tags={
+                "dagster/asset_partition_range_start": partitions.key(first, stream.grain),
+                "dagster/asset_partition_range_end": partitions.key(last, stream.grain),
+            },
         )
-        return dg.SensorResult([request])
 
-    return sensor
-
-
-def mart_sensor(
-    name: str,
-    assets: Sequence[dg.AssetKey],
-    consumer: Callable[[naming.Names], str],
-    source: Callable[[naming.Names], str],
-) -> dg.SensorDefinition:
-    """Asks for an unpartitioned mart when its source is newer than what was published from it."""
-
-    @dg.sensor(
-        name=f"{name}__mart",
-        target=dg.AssetSelection.assets(*assets),
-        minimum_interval_seconds=Settings().mart_interval_seconds,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Builds and publishes the mart {name} when its source has changed.",
+    return _sensor(
+        stream.domain,
+        stream.entity,
+        "derive",
+        [stage.key for stage in stages],
+        Settings().sensor_interval_seconds,
+        f"Refines and publishes the pending event periods of {stream.name}.",
+        ask,
     )
-    def sensor(
-        context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
-    ) -> dg.SensorResult | dg.SkipReason:
-        if run := in_flight(context, name, "mart"):
-            return dg.SkipReason(f"run {run} is building it")
-        ledger = Ledger(settings)
-        newest = ledger.newest(source(settings.names))
-        used = ledger.applied(consumer(settings.names), WHOLE)
-        if newest is None or (used is not None and newest <= used):
-            return dg.SkipReason("the source has not changed")
-        tags = _tags(name, "mart")
-        return dg.SensorResult([dg.RunRequest(asset_selection=list(assets), tags=tags)])
 
-    return sensor
+
+def mart_sensor(domain: str, mart: str, reads: str) -> dg.SensorDefinition:
+    """Asks for an unpartitioned mart and its copy when its source is newer than what is published.
+
+    Args:
+        domain: of the mart and of the table that it reads.
+        mart: the mart's table, `mart_...`.
+        reads: the table that it reads, `layer_entity`.
+    """
+    entity = mart.removeprefix("mart_")
+    assets = [
+        dg.AssetKey(naming.asset_key(domain, layer, name))
+        for layer, name in (("mart", entity), ("published", mart))
+    ]
+
+    def ask(settings: Settings) -> dg.RunRequest | str:
+        ledger, names = Ledger(settings), settings.names
+        newest = ledger.newest(names.table_id(domain, *reads.split("_", 1)))
+        used = ledger.applied(names.table_id(domain, "published", mart), WHOLE)
+        if newest is None or (used is not None and newest <= used):
+            return "the source has not changed"
+        return dg.RunRequest(asset_selection=assets)
+
+    return _sensor(
+        domain,
+        entity,
+        "mart",
+        assets,
+        Settings().mart_interval_seconds,
+        f"Builds and publishes the mart {domain}.{mart} when its source has changed.",
+        ask,
+    )

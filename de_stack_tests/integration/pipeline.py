@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Iterable
@@ -47,6 +48,7 @@ def materialize(
     first: datetime | None = None,
     last: datetime | None = None,
     raise_on_error: bool = True,
+    instance: dg.DagsterInstance | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Run assets of telemetry in this process, as a run of the daemon would."""
     from de_stack.definitions import defs
@@ -60,12 +62,12 @@ def materialize(
     elif first is not None:
         key = partitions.key(first, "hour")
     job = defs().resolve_implicit_global_asset_job_def()
-    with dg.DagsterInstance.ephemeral() as instance:
+    with contextlib.ExitStack() as stack:
         return job.execute_in_process(
             asset_selection=[dg.AssetKey(["telemetry", name]) for name in assets],
             partition_key=key,
             tags=tags,
-            instance=instance,
+            instance=instance or stack.enter_context(dg.DagsterInstance.ephemeral()),
             raise_on_error=raise_on_error,
         )
 

@@ -86,9 +86,9 @@ def test_a_run_in_flight_keeps_the_next_one_back(settings) -> None:
         instance.create_run_for_job(
             _job,
             status=dg.DagsterRunStatus.STARTED,
-            tags={STREAM_TAG: "telemetry.measures", STEP_TAG: "land"},
+            tags={STREAM_TAG: "sensors.telemetry.measures", STEP_TAG: "land"},
         )
-        assert "is landing" in str(tick(watch.land_measures, settings, instance))
+        assert "is at it" in str(tick(watch.land_measures, settings, instance))
 
 
 def test_a_tick_without_a_broker_fails_in_seconds_and_says_so(settings, monkeypatch) -> None:
@@ -112,10 +112,10 @@ def test_a_run_whose_process_was_killed_is_failed_and_does_not_block_its_stream(
         run = instance.create_run_for_job(
             _job,
             status=dg.DagsterRunStatus.STARTED,
-            tags={STREAM_TAG: "telemetry.measures", STEP_TAG: "land"},
+            tags={STREAM_TAG: "sensors.telemetry.measures", STEP_TAG: "land"},
         )
         instance.handle_new_event(_started(run.run_id, child.pid))
-        assert "is landing" in str(tick(watch.land_measures, settings, instance))
+        assert "is at it" in str(tick(watch.land_measures, settings, instance))
         child.kill()
         child.wait()
         assert isinstance(tick(watch.land_measures, settings, instance), dg.RunRequest)

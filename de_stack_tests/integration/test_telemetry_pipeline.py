@@ -5,6 +5,7 @@ import statistics
 import threading
 from datetime import UTC, datetime, timedelta
 
+import dagster as dg
 import pytest
 
 from de_stack import partitions
@@ -12,6 +13,7 @@ from de_stack.contracts import load_stream
 from de_stack.failures import PermanentFailure
 from de_stack.flow import counts, land
 from de_stack.flow.ledger import Ledger, ensure_schema
+from de_stack.flow.refine import refine
 from de_stack.resources.kafka import Kafka, ensure_topics
 from de_stack.resources.postgres import Postgres
 from de_stack.settings import Settings
@@ -147,6 +149,22 @@ def test_an_idle_hour_materializes_to_nothing_and_succeeds(settings) -> None:
         assert metadata(done, "silver_measures")["rows"] == 0
         assert metadata(done, "published_stats_measures")["rows"] == 0
     assert pending(settings) == [hour]
+
+
+def test_a_period_that_a_killed_run_derived_is_told_to_dagster_by_the_next_run(settings) -> None:
+    first, second = (this_hour() - timedelta(hours=h) for h in (7, 4))
+    produce(settings, [measure("a", 1.0, first), measure("a", 1.0, second)])
+    with dg.DagsterInstance.ephemeral() as instance:
+        land.land(settings, STREAM, lambda: _session(settings), "killed before it could say so")
+        refine(settings, STREAM, first, first, lambda: _session(settings), "killed, too")
+        silver, bronze = (dg.AssetKey(["telemetry", f"{x}_measures"]) for x in ("silver", "bronze"))
+        assert not instance.get_materialized_partitions(silver)
+        materialize(["silver_measures"], second, instance=instance)
+        materialize(["bronze_measures"], first, instance=instance)
+        keys = {partitions.key(h, "hour") for h in (first, second)}
+        assert instance.get_materialized_partitions(silver) == keys
+        told = instance.get_materialized_partitions(bronze)
+        assert partitions.key(this_hour(), "hour") in told
 
 
 def test_a_serving_table_that_was_dropped_comes_back_with_its_rows(settings) -> None:

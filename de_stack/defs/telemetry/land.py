@@ -3,7 +3,6 @@
 Belongs here: the asset. Does not belong here: how slices work (`flow.land`).
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -12,7 +11,7 @@ from de_stack import naming, partitions
 from de_stack.contracts import load_stream
 from de_stack.flow.bronze import bronze, bronze_columns
 from de_stack.flow.land import land
-from de_stack.orchestration.assets import common, report_other_partitions, row_count
+from de_stack.orchestration.assets import common, report_ingested, row_count
 from de_stack.settings import Settings
 
 MEASURES = load_stream("telemetry.measures")
@@ -41,19 +40,14 @@ def bronze_measures(
     A run lands everything up to the topic's end, whatever hour it was asked for, and reports every
     ingest hour that it filled. What has landed is not landed again.
     """
-    landing = land(settings, MEASURES, lambda: spark.spark_session, context.run_id)
-    if landing.hours:
-        now = partitions.floor(datetime.now(UTC), MEASURES.grain)
-        reached = partitions.expand(
-            min(landing.hours), max(now, max(landing.hours)), MEASURES.grain
-        )
-        keys = [partitions.key(hour, MEASURES.grain) for hour in reached]
-        report_other_partitions(context, keys, {"landed_by": context.run_id})
+    landing = land(settings, MEASURES, lambda: spark.spark_session, context.run.run_id)
+    table = bronze(settings, MEASURES)
+    report_ingested(context, settings, MEASURES, table, landing.hours)
     return dg.MaterializeResult(
         metadata={
             "slices": landing.slices,
             "rows_landed": landing.rows,
             "dead_letters": landing.dead,
-            **row_count(settings, bronze(settings, MEASURES)),
+            **row_count(settings, table),
         }
     )

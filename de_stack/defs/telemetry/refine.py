@@ -10,7 +10,7 @@ import dagster as dg
 from de_stack import naming, partitions
 from de_stack.contracts import load_stream
 from de_stack.flow.refine import refine, silver, silver_columns
-from de_stack.orchestration.assets import common, event_range, row_count
+from de_stack.orchestration.assets import common, event_range, report_derived, row_count
 from de_stack.settings import Settings
 
 MEASURES = load_stream("telemetry.measures")
@@ -46,12 +46,14 @@ def silver_measures(
     a late row repairs its hour.
     """
     first, last = event_range(context, MEASURES)
-    done = refine(settings, MEASURES, first, last, lambda: spark.spark_session, context.run_id)
+    done = refine(settings, MEASURES, first, last, lambda: spark.spark_session, context.run.run_id)
+    table = silver(settings, MEASURES)
+    report_derived(context, settings, MEASURES, table.table_id)
     return dg.MaterializeResult(
         metadata={
             "rows": done.rows,
             "bronze_version": done.source_version,
             "delta_version": done.version,
-            **row_count(settings, silver(settings, MEASURES)),
+            **row_count(settings, table),
         }
     )

@@ -16,7 +16,7 @@ from de_stack.flow.derive import derive
 from de_stack.flow.publish import Published, ServingTable, publish_hours
 from de_stack.flow.refine import silver
 from de_stack.flow.tables import EVENT_STATS, Table
-from de_stack.orchestration.assets import common, event_range, row_count
+from de_stack.orchestration.assets import common, event_range, report_derived, row_count
 from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
 
@@ -40,6 +40,11 @@ def stats(settings: Settings) -> Table:
     )
 
 
+def published_stats(settings: Settings) -> str:
+    """How the ledger calls the statistics in Postgres."""
+    return settings.names.table_id("telemetry", "published", "stats_measures")
+
+
 def publish_stats(settings: Settings, first: datetime, last: datetime, run_id: str) -> Published:
     """Bring the statistics of event hours first..last to Postgres. Errors: see `publish_hours`."""
     target = ServingTable(
@@ -55,7 +60,7 @@ def publish_stats(settings: Settings, first: datetime, last: datetime, run_id: s
         settings,
         stats(settings),
         target,
-        settings.names.table_id("telemetry", "published", "stats_measures"),
+        published_stats(settings),
         first,
         last,
         run_id,
@@ -91,8 +96,9 @@ def stats_measures(
         last,
         lambda measures: rules.five_minute_stats(measures, MEASURES.grain),
         lambda: spark.spark_session,
-        context.run_id,
+        context.run.run_id,
     )
+    report_derived(context, settings, MEASURES, target.table_id)
     return dg.MaterializeResult(
         metadata={
             "rows": done.rows,
@@ -121,7 +127,8 @@ def published_stats_measures(
 ) -> dg.MaterializeResult:
     """The statistics in Postgres, for dashboards: whole hours, in one transaction, never older."""
     first, last = event_range(context, MEASURES)
-    done = publish_stats(settings, first, last, context.run_id)
+    done = publish_stats(settings, first, last, context.run.run_id)
+    report_derived(context, settings, MEASURES, published_stats(settings))
     return dg.MaterializeResult(
         metadata={
             "rows": done.rows,

@@ -3,9 +3,6 @@
 Belongs here: sensors. Does not belong here: how they decide (`orchestration.ticks`).
 """
 
-import dagster as dg
-
-from de_stack import naming
 from de_stack.contracts import load_stream
 from de_stack.orchestration.ticks import chain, derive_sensor, land_sensor, mart_sensor
 
@@ -22,12 +19,4 @@ derive_measures = derive_sensor(
         "published_stats_measures",
     ),
 )
-mart_daily_metrics = mart_sensor(
-    "telemetry__daily_metrics",
-    [
-        dg.AssetKey(naming.asset_key("telemetry", "mart", "daily_metrics")),
-        dg.AssetKey(naming.asset_key("telemetry", "published", "mart_daily_metrics")),
-    ],
-    consumer=lambda names: names.table_id("telemetry", "published", "mart_daily_metrics"),
-    source=lambda names: names.table_id("telemetry", "silver", "measures"),
-)
+mart_daily_metrics = mart_sensor("telemetry", "mart_daily_metrics", reads="silver_measures")
