@@ -160,12 +160,7 @@ def _fetch_folder(java: Path, root: Path, jars: list[Jar], progress: Callable[[J
         for jar in jars:
             arrived = staging / jar.file_name
             if not arrived.exists():
-                raise TransientFailure(
-                    f"fetch {jar.coordinate}",
-                    "\n".join(["the registry did not give it:", *output[-8:]]),
-                    "check the network (and `JAVA_TOOL_OPTIONS` behind a proxy), then run "
-                    "`de-stack jars`: it goes on where it stopped",
-                )
+                raise _not_given(jar, output)
             if (got := sha256_of(arrived)) != jar.sha256:
                 shutil.rmtree(root / ".ivy", ignore_errors=True)
                 raise PermanentFailure(
@@ -176,6 +171,21 @@ def _fetch_folder(java: Path, root: Path, jars: list[Jar], progress: Callable[[J
                 )
             jar.path.parent.mkdir(parents=True, exist_ok=True)
             arrived.replace(jar.path)
+
+
+def _not_given(jar: Jar, output: list[str]) -> TransientFailure:
+    first = "check the network (and `JAVA_TOOL_OPTIONS` behind a proxy)"
+    if any("PKIX" in line for line in output):
+        # Java has a list of authorities of its own; that of a company's proxy is often not in it.
+        first = (
+            "tell Java whom to trust, e.g. "
+            "`export JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=/etc/ssl/certs/java/cacerts`"
+        )
+    return TransientFailure(
+        f"fetch {jar.coordinate}",
+        "\n".join(["the registry did not give it:", *output[-8:]]),
+        f"{first}, then run `de-stack jars`: it goes on where it stopped",
+    )
 
 
 def _run_ivy(

@@ -82,6 +82,15 @@ def test_an_interrupted_fetch_goes_on_with_what_is_missing(lock: list, registry:
     assert fetch() == ["b"]
 
 
+def test_a_proxy_that_java_does_not_trust_is_told_with_what_to_set(
+    lock: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "SSLHandshakeException: PKIX path building failed: unable to find valid certification"
+    monkeypatch.setattr(jars, "_run_ivy", lambda *_: [said])
+    with pytest.raises(TransientFailure, match="(?s)PKIX.*JAVA_TOOL_OPTIONS=-D.*trustStore="):
+        fetch()
+
+
 def test_the_lock_has_a_hash_for_every_jar_and_no_address() -> None:
     text = (resources.files("de_stack.local") / "jars.lock").read_text()
     found = jars.parse_lock(text)
