@@ -13,7 +13,7 @@ def init() -> None:
 
     `up` does this by itself; with profile external it is the first command to type.
     """
-    from de_stack.flow.ledger import ensure_schema
+    from de_stack.flow.ledger_schema import ensure_schema
     from de_stack.resources.kafka import ensure_topics
     from de_stack.settings import Settings
 

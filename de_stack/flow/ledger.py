@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from de_stack.resources.postgres import Postgres
@@ -39,15 +38,6 @@ class Landed:
     slice: int
     topic_id: str
     offsets: dict[int, int]
-
-
-def ensure_schema(settings: Settings) -> None:
-    """Make the ledger's tables if they are not there."""
-    ddl = resources.files("de_stack.flow").joinpath("ledger.sql").read_text("utf-8")
-    with Postgres(settings, "ledger").transaction("make the ledger's tables") as connection:
-        # Two processes that start at once must not make the same table.
-        connection.execute("select pg_advisory_xact_lock(hashtext('de_stack.ledger.schema'))")
-        connection.execute(ddl.encode())
 
 
 class Ledger:

@@ -138,7 +138,7 @@ def _make_databases(site: Site) -> None:
 
 def _after_ready(site: Site) -> None:
     _make_databases(site)
-    from de_stack.flow.ledger import ensure_schema
+    from de_stack.flow.ledger_schema import ensure_schema
     from de_stack.settings import Settings
 
     ensure_schema(Settings())

@@ -12,7 +12,7 @@ from dagster import EventLogEntry
 from de_stack import partitions
 from de_stack.defs.telemetry import watch
 from de_stack.failures import TransientFailure
-from de_stack.flow.ledger import ensure_schema
+from de_stack.flow.ledger_schema import ensure_schema
 from de_stack.orchestration.ticks import STEP_TAG, STREAM_TAG
 from de_stack.resources.kafka import ensure_topics
 from de_stack.settings import Settings

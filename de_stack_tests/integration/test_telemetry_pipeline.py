@@ -12,7 +12,8 @@ from de_stack import partitions
 from de_stack.contracts import load_stream
 from de_stack.failures import PermanentFailure
 from de_stack.flow import counts, land
-from de_stack.flow.ledger import Ledger, ensure_schema
+from de_stack.flow.ledger import Ledger
+from de_stack.flow.ledger_schema import ensure_schema
 from de_stack.flow.refine import refine
 from de_stack.resources.kafka import Kafka, ensure_topics
 from de_stack.resources.postgres import Postgres
