@@ -11,6 +11,7 @@ from de_stack.contracts import load_all
 from de_stack.contracts.model import Field
 from de_stack.sources.generator.__main__ import check_first
 from de_stack.sources.generator.config import ConfigError, default_for, load_config
+from de_stack.sources.generator.function import Function
 from de_stack.sources.generator.functions import Choice, Constant, Fake, Now, Range, Walk
 
 STREAM = load_all()["telemetry.measures"]
@@ -142,3 +143,11 @@ def test_whole_number_fields_get_whole_numbers() -> None:
     config = load_config(replace(STREAM, fields=(*STREAM.fields, field)), None)
     assert isinstance(config.functions["f"], Range)
     check_first(replace(STREAM, fields=(*STREAM.fields, field)), config, None)
+
+
+def test_a_function_that_makes_nothing_cannot_be_had() -> None:
+    class Forgotten(Function):
+        value: int
+
+    with pytest.raises(TypeError, match="abstract.*maker"):
+        Forgotten(value=1)  # type: ignore[abstract]

@@ -5,6 +5,7 @@ Belongs here: the base class and conversions. Does not belong here: the function
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -25,14 +26,14 @@ class Use:
     per: tuple[str, ...] = ()
 
 
-class Function(BaseModel):
+class Function(BaseModel, ABC):
     """Arguments of a function; a word that it does not know is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
+    @abstractmethod
     def maker(self, use: Use) -> Make:
         """What makes the values of one field."""
-        raise NotImplementedError
 
 
 def rfc3339(moment: date) -> str:
