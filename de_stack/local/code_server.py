@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from de_stack.local import dagster_home
-from de_stack.local.service import LOOPBACK, Service, Site, port_probe
+from de_stack.local.service import LOOPBACK, Site, port_probe
 
 MODULE = "de_stack.definitions"
 
@@ -18,17 +18,12 @@ def _command(site: Site) -> list[str]:
     return [sys.executable, "-m", "dagster", "code-server", "start", "-m", MODULE, *where]
 
 
-SERVICE = Service(
+SERVICE = dagster_home.service(
     name="code_server",
     command=_command,
     probe=port_probe("code_server"),
     ports={"code_server": 14266},
     depends_on=("postgres",),
-    environment=dagster_home.environment,
-    prepare=dagster_home.prepare,
-    folder=dagster_home.folder,
-    follows=dagster_home.FOLLOWS,
-    settle_seconds=3,
     # A busy one was seen to ignore SIGTERM: supervisord then kills it and all below it.
     stop_seconds=10,
 )

@@ -9,7 +9,7 @@ import sys
 import time
 
 from de_stack.local import dagster_home, secrets
-from de_stack.local.service import Service, Site
+from de_stack.local.service import Site
 
 # It writes a heartbeat every 30 s.
 _OLDEST_BEAT_SECONDS = 90
@@ -39,16 +39,11 @@ def _probe(site: Site) -> str:
     return "" if row and row[0] else "a heartbeat"
 
 
-SERVICE = Service(
+SERVICE = dagster_home.service(
     name="daemon",
     command=_command,
     probe=_probe,
     # A sensor that asks before these are there would report a failure that is none.
     depends_on=("postgres", "kafka", "spark", "code_server"),
-    environment=dagster_home.environment,
-    prepare=dagster_home.prepare,
-    folder=dagster_home.folder,
-    follows=dagster_home.FOLLOWS,
-    settle_seconds=3,
     stop_seconds=20,
 )

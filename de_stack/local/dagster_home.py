@@ -1,16 +1,18 @@
 """`DAGSTER_HOME`: what the webserver, the daemon, the code server and `dagster` commands share.
 
-Belongs here: the instance's configuration and the environment that points to it. Does not belong
-here: the three processes, or any definition.
+Belongs here: the instance's configuration, the environment that points to it, what the three
+processes have in common. Does not belong here: what each of them is, or any definition.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from de_stack.local import secrets
-from de_stack.local.service import Site
+from de_stack.local.service import Service, Site
 from de_stack.local.state import write_private
 from de_stack.local.templates import render
 from de_stack.settings import ADDRESSES, STICKY
@@ -49,3 +51,20 @@ def prepare(site: Site) -> None:
         text = render("dagster.yaml", postgres_url=url, home=site.home)
         write_private(folder(site) / "dagster.yaml", text)
         write_private(workspace(site), render("workspace.yaml", port=site.ports["code_server"]))
+
+
+def service(
+    name: str, command: Callable[[Site], list[str]], probe: Callable[[Site], str], **own: Any
+) -> Service:
+    """A Dagster process of the stack; `own` are the arguments of `Service` that only it has."""
+    return Service(
+        name=name,
+        command=command,
+        probe=probe,
+        environment=environment,
+        prepare=prepare,
+        folder=folder,
+        follows=FOLLOWS,
+        settle_seconds=3,
+        **own,
+    )

@@ -15,7 +15,7 @@ from typing import Any
 
 from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.local import dagster_home
-from de_stack.local.service import LOOPBACK, Service, Site, listens
+from de_stack.local.service import LOOPBACK, Site, listens
 
 _QUERY = """{ workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError {
   __typename ... on PythonError { message } } } } ... on PythonError { message } } }"""
@@ -75,7 +75,7 @@ def _definitions_loaded(site: Site) -> None:
         time.sleep(0.5)
 
 
-SERVICE = Service(
+SERVICE = dagster_home.service(
     name="webserver",
     command=_command,
     probe=_probe,
@@ -83,11 +83,6 @@ SERVICE = Service(
     depends_on=("postgres",),
     # Both import for seconds; the webserver finds the code server when it is there.
     alongside=("code_server",),
-    environment=dagster_home.environment,
     addresses=lambda site: {"webserver_url": url(site)},
-    prepare=dagster_home.prepare,
     after_ready=_definitions_loaded,
-    folder=dagster_home.folder,
-    follows=dagster_home.FOLLOWS,
-    settle_seconds=3,
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from de_stack.failures import PermanentFailure
-from de_stack.local import registry, state, supervisor
+from de_stack.local import dagster_home, registry, state, supervisor
 from de_stack.local.service import Service, Site
 
 LAUNCH = Path(supervisor.__file__).with_name("launch.py")
@@ -130,3 +130,11 @@ def test_nothing_is_stopped_before_what_depends_on_it() -> None:
 def test_an_unknown_service_is_told_with_the_known_ones() -> None:
     with pytest.raises(PermanentFailure, match="'kafak' is none.*postgres, kafka, spark"):
         registry.with_dependencies(["kafak"])
+
+
+def test_dagsters_processes_share_a_home_and_are_restarted_by_the_same_settings() -> None:
+    for name in ("code_server", "webserver", "daemon"):
+        service = registry.SERVICES[name]
+        assert service.workdir(Site(Path("/h"), {})) == Path("/h/dagster")
+        assert service.environment(Site(Path("/h"), {}))["DAGSTER_HOME"] == "/h/dagster"
+        assert service.follows == dagster_home.FOLLOWS
