@@ -50,10 +50,10 @@ class FakeMeters:
         self.rejects: Counter[str] = Counter()
         self.answers: Counter[int] = Counter()
 
-    def accepted(self, stream: str, events: int) -> None:
-        self.accepted_events[stream] += events
+    def accepted(self, topic: str, events: int) -> None:
+        self.accepted_events[topic] += events
 
-    def rejected(self, stream: str, code: str) -> None:  # noqa: ARG002
+    def rejected(self, topic: str, code: str) -> None:  # noqa: ARG002
         self.rejects[code] += 1
 
     def answered(self, status: int) -> None:

@@ -55,7 +55,8 @@ def counts(
 def _accepted(settings, contract) -> int:  # noqa: ANN001 - imported late, see `counts`
     from de_stack.sources.accepted import accepted_total
 
-    return accepted_total(settings.home, contract.name)
+    topic = settings.names.topic(contract.domain, contract.entity)
+    return accepted_total(settings.home, topic)
 
 
 def _count(settings, contract) -> Counts:  # noqa: ANN001

@@ -4,7 +4,9 @@ Belongs here: the name and place of that number, and reading it without a server
 here: counting (`collector/meters.py`).
 
 The number lives in memory-mapped files, one per process that ever was a collector here: a `kill -9`
-loses nothing of it, a power cut may lose the last seconds.
+loses nothing of it, a power cut may lose the last seconds. It is kept for each topic, so that the
+namespaces of one home have numbers of their own; without a namespace a topic is called as its
+stream is.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ def metrics_folder(home: Path) -> Path:
     return home / "collector" / "metrics"
 
 
-def accepted_total(home: Path, stream: str) -> int:
-    """Events of `stream` that were answered with "accepted"; 0 where no collector ever ran."""
+def accepted_total(home: Path, topic: str) -> int:
+    """Events for `topic` that were answered with "accepted"; 0 where no collector ever ran."""
     from prometheus_client.multiprocess import MultiProcessCollector
 
     # A file of no bytes belongs to a process that has not counted anything yet.
@@ -29,5 +31,5 @@ def accepted_total(home: Path, stream: str) -> int:
         int(sample.value)
         for metric in MultiProcessCollector.merge(files, accumulate=True)
         for sample in metric.samples
-        if sample.name == f"{ACCEPTED}_total" and sample.labels.get("stream") == stream
+        if sample.name == f"{ACCEPTED}_total" and sample.labels.get("stream") == topic
     )

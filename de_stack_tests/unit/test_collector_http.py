@@ -98,7 +98,7 @@ def test_one_object_reaches_kafka_as_the_very_bytes_that_were_sent(house: Simple
         ("ce_time", b"2026-03-01T11:00:00+00:00"),
         ("content-type", b"application/json"),
     ]
-    assert house.meters.accepted_events == {STREAM: 1}
+    assert house.meters.accepted_events == {"topic": 1}
 
 
 def test_an_event_without_an_id_gets_one_and_is_told(house: SimpleNamespace) -> None:
@@ -145,7 +145,7 @@ def test_bad_items_of_a_batch_do_not_hold_back_the_good_ones(house: SimpleNamesp
         (422, "envelope", "id"),
         (202, None, None),
     ]
-    assert len(house.producer.sent) == house.meters.accepted_events[STREAM] == 2
+    assert len(house.producer.sent) == house.meters.accepted_events["topic"] == 2
     assert house.meters.rejects == {"wrong_type": 1, "envelope": 2}
 
 
@@ -196,7 +196,7 @@ def test_kafka_away_is_503_with_a_time_to_come_back(house: SimpleNamespace) -> N
     assert "nobody answered" in answer.json()["reason"]
     assert house.ask([measure()]).status_code == 503
     assert house.ask(b"", url="/healthz", method="GET").status_code == 503
-    assert house.meters.accepted_events[STREAM] == house.budget.used == 0
+    assert house.meters.accepted_events["topic"] == house.budget.used == 0
 
 
 def test_a_batch_of_which_kafka_took_a_part_says_which(house: SimpleNamespace) -> None:
@@ -205,7 +205,7 @@ def test_a_batch_of_which_kafka_took_a_part_says_which(house: SimpleNamespace) -
     answer = house.ask(b"[%s,%s,%s]" % (json.dumps(measure()).encode(), lost, large))
     assert [i["status"] for i in answer.json()["items"]] == [202, 503, 413]
     assert (answer.status_code, answer.headers["retry-after"]) == (207, "1")
-    assert house.meters.accepted_events[STREAM] == 1
+    assert house.meters.accepted_events["topic"] == 1
 
 
 def test_no_answer_comes_before_kafka_has_acknowledged_every_item(house: SimpleNamespace) -> None:
@@ -219,12 +219,12 @@ def test_no_answer_comes_before_kafka_has_acknowledged_every_item(house: SimpleN
             house.producer.waiting[1](None)
             await asyncio.sleep(0.05)
             assert not asked.done()
-            assert house.meters.accepted_events[STREAM] == 0
+            assert house.meters.accepted_events["topic"] == 0
             house.producer.waiting[0](None)
             assert (await asked).status_code == 202
 
     asyncio.run(story())
-    assert house.meters.accepted_events[STREAM] == 2
+    assert house.meters.accepted_events["topic"] == 2
 
 
 def test_an_acknowledgement_after_the_deadline_is_not_counted(house: SimpleNamespace) -> None:
@@ -232,7 +232,7 @@ def test_an_acknowledgement_after_the_deadline_is_not_counted(house: SimpleNames
     assert house.ask(measure()).status_code == 503
     assert house.budget.used > 0, "bytes that the producer still holds must stay counted"
     house.producer.waiting[0](None)
-    assert (house.budget.used, house.meters.accepted_events[STREAM]) == (0, 0)
+    assert (house.budget.used, house.meters.accepted_events["topic"]) == (0, 0)
 
 
 def test_a_full_house_says_so_instead_of_growing(house: SimpleNamespace) -> None:

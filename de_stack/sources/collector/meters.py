@@ -16,7 +16,10 @@ from de_stack.sources.accepted import ACCEPTED, metrics_folder
 
 
 class Meters:
-    """The counters of one collector process; they add to those of the lives before it."""
+    """The counters of one collector process; they add to those of the lives before it.
+
+    The label `stream` is the stream's topic: the same stream of another namespace counts apart.
+    """
 
     def __init__(self, home: Path, in_flight: Callable[[], int]) -> None:
         folder = metrics_folder(home)
@@ -40,14 +43,14 @@ class Meters:
         self._registry = registry
         self._prometheus = prometheus
 
-    def accepted(self, stream: str, events: int) -> None:
+    def accepted(self, topic: str, events: int) -> None:
         """Kafka has acknowledged them; to be called before the client hears of it."""
         if events:
-            self._accepted.labels(stream).inc(events)
+            self._accepted.labels(topic).inc(events)
 
-    def rejected(self, stream: str, code: str) -> None:
+    def rejected(self, topic: str, code: str) -> None:
         """One event was refused."""
-        self._rejected.labels(stream, code).inc()
+        self._rejected.labels(topic, code).inc()
 
     def answered(self, status: int) -> None:
         """One request was answered."""

@@ -88,9 +88,9 @@ class Receiver:
             log.warning("not accepted now", extra=told)
         for result in results:
             if result.code and result.status != 503:
-                self.meters.rejected(stream, result.code)
+                self.meters.rejected(entrance.topic, result.code)
         # Counted before the client hears of it: whatever was answered with 202 is in the number.
-        self.meters.accepted(stream, sum(r.status == 202 for r in results))
+        self.meters.accepted(entrance.topic, sum(r.status == 202 for r in results))
         return answer(results, is_batch)
 
 
