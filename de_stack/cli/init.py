@@ -9,7 +9,7 @@ import typer
 
 
 def init() -> None:
-    """Make the topics of all contracts and the ledger's tables, where they are missing.
+    """Make the topics of all contracts as these have them, and the ledger's tables.
 
     `up` does this by itself; with profile external it is the first command to type.
     """
@@ -18,8 +18,8 @@ def init() -> None:
     from de_stack.settings import Settings
 
     settings = Settings()
-    made = ensure_topics(settings)
-    typer.echo(f"topics made: {', '.join(made) or 'none, all are there'}")
+    for line in ensure_topics(settings) or ["topics: all are as the contracts have them"]:
+        typer.echo(line)
     ensure_schema(settings)
     typer.echo("ledger: ready")
 

@@ -88,11 +88,11 @@ def _probe(site: Site) -> str:
         admin.close()
 
 
-def _after_ready(site: Site) -> None:  # noqa: ARG001
+def _after_ready(site: Site) -> list[str]:  # noqa: ARG001
     from de_stack.resources.kafka import ensure_topics
     from de_stack.settings import Settings
 
-    ensure_topics(Settings())
+    return ensure_topics(Settings())
 
 
 SERVICE = Service(

@@ -136,12 +136,13 @@ def _make_databases(site: Site) -> None:
             )
 
 
-def _after_ready(site: Site) -> None:
+def _after_ready(site: Site) -> list[str]:
     _make_databases(site)
     from de_stack.flow.ledger_schema import ensure_schema
     from de_stack.settings import Settings
 
     ensure_schema(Settings())
+    return []
 
 
 def _addresses(site: Site) -> dict[str, str]:

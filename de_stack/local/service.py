@@ -47,6 +47,10 @@ def _nothing(site: Site) -> None:  # noqa: ARG001
     """Most services need nothing here."""
 
 
+def _silent(site: Site) -> list[str]:  # noqa: ARG001
+    return []
+
+
 def _empty(site: Site) -> dict[str, Any]:  # noqa: ARG001
     return {}
 
@@ -65,7 +69,7 @@ class Service:
         addresses: settings (`settings.ADDRESSES`) that this service provides.
         prepare: runs before every start; idempotent.
         after_ready: runs at every `up`, when the probe has passed and `alongside` is ready;
-            idempotent.
+            idempotent; returns what it changed, in words.
         user: account to run as, when not the caller's.
         follows: names of settings; when one has changed, the process is restarted.
         remark: a sentence worth saying at the start; said once, whoever has it.
@@ -81,7 +85,7 @@ class Service:
     environment: Callable[[Site], dict[str, str]] = _empty
     addresses: Callable[[Site], dict[str, str]] = _empty
     prepare: Callable[[Site], None] = _nothing
-    after_ready: Callable[[Site], None] = _nothing
+    after_ready: Callable[[Site], list[str]] = _silent
     user: Callable[[], str | None] = lambda: None
     folder: Callable[[Site], Path] | None = None
     follows: frozenset[str] = frozenset()

@@ -73,7 +73,7 @@ class Starter:
         if info.get("state") in supervisor.ALIVE:
             if digest == supervisor.configured_digest(site, name) and not service.probe(site):
                 wait_for_others()
-                service.after_ready(site)
+                self._finish(service)
                 return None
             self._say(f"{name}: restarting (its settings changed, or it does not answer)")
             supervisor.stop(site.home, name)
@@ -90,7 +90,7 @@ class Starter:
         wait_for_others()
         if self._cancelled.is_set():
             return None
-        service.after_ready(site)
+        self._finish(service)
         self._begun.discard(name)
         seconds = time.monotonic() - began
         where = ", ".join(str(site.ports[port]) for port in service.ports)
@@ -122,6 +122,10 @@ class Starter:
             seen = {k: str(v) for k, v in self._known.items() if k in service.follows}
             compared["settings"] = seen
         return spec, supervisor.digest_of(spec, compared)
+
+    def _finish(self, service: Service) -> None:
+        for sentence in service.after_ready(self._site):
+            self._say(f"{service.name}: {sentence}")
 
     def _wait(self, service: Service) -> None:
         """Wait until the probe passes; notice when the process ends instead."""

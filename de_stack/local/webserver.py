@@ -57,13 +57,13 @@ def _entries(site: Site) -> list[dict[str, Any]]:
     return json.loads(_get(request, 30))["data"]["workspaceOrError"].get("locationEntries", [])
 
 
-def _definitions_loaded(site: Site) -> None:
+def _definitions_loaded(site: Site) -> list[str]:
     """The UI comes up with an empty graph when our code cannot be imported: say why instead."""
     deadline = time.monotonic() + _LOAD_SECONDS
     while True:
         found = [entry["locationOrLoadError"] for entry in _entries(site)]
         if any(load and load["__typename"] != "PythonError" for load in found):
-            return
+            return []
         message = next((load["message"] for load in found if load), "it is still loading")
         is_broken = any(found) and "UNAVAILABLE" not in message
         if is_broken or time.monotonic() > deadline:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from de_stack.settings import Settings
 
 DEADLINE_MS = 10_000
+_RIGHTS = "allow us DescribeConfigs and AlterConfigs of the topic; the values are the contract's"
 
 
 @dataclass(frozen=True)
@@ -159,32 +160,64 @@ class Kafka:
 
     def ensure_topic(
         self, topic: str, partitions: int, replicas: int, config: dict[str, str]
-    ) -> bool:
-        """Create a topic if it is not there; True if it was made now. Partitions only ever grow."""
+    ) -> list[str]:
+        """Make a topic, or make one that is there agree with what is asked for.
+
+        Partitions only ever grow, a topic keeps its replicas, and settings that `config` does not
+        name stay as they are.
+
+        Returns:
+            What was done, in words; nothing where all was right.
+
+        Raises:
+            PermanentFailure: the broker does not let us see or change its settings.
+        """
         with self.admin(f"create topic {topic}") as client:
             (info,) = client.describe_topics([topic])
-            if not info["error_code"]:
-                if len(info["partitions"]) < partitions:
-                    client.create_partitions({topic: partitions})
-                return False
-            spec = {
-                "num_partitions": partitions,
-                "replication_factor": replicas,
-                "configs": config,
-            }
-            client.create_topics({topic: spec}, wait_for_metadata=True)
-            return True
+            if info["error_code"]:
+                spec = {
+                    "num_partitions": partitions,
+                    "replication_factor": replicas,
+                    "configs": config,
+                }
+                client.create_topics({topic: spec}, wait_for_metadata=True)
+                return ["made"]
+            done, there = [], len(info["partitions"])
+            if there < partitions:
+                client.create_partitions({topic: partitions})
+                done.append(f"partitions {there} -> {partitions}")
+            return done + _agree(client, topic, config)
+
+
+def _agree(client: Any, topic: str, config: dict[str, str]) -> list[str]:
+    """Set the settings of a topic that differ from `config`; what was changed, in words."""
+    from kafka.admin import ConfigResource, ConfigResourceType  # type: ignore[attr-defined]
+
+    # The client raises nothing here: a refused question is an empty answer, a refused change words.
+    kind = ConfigResourceType.TOPIC
+    asked = ConfigResource(kind, topic, config)
+    found = client.describe_configs([asked], config_filter="all")["topic"][topic]
+    if unseen := sorted(config.keys() - found.keys()):
+        got = f"the broker does not tell us {', '.join(unseen)}"
+        raise PermanentFailure(f"read the settings of topic {topic}", got, _RIGHTS)
+    wrong = {name: value for name, value in config.items() if found[name]["value"] != value}
+    if wrong:
+        change = ConfigResource(kind, topic, wrong)
+        answer = client.alter_configs([change], raise_on_unknown=False, incremental=True)
+        if (got := answer["topic"][topic]) != "OK":
+            raise PermanentFailure(f"set {wrong} of topic {topic}", got, _RIGHTS)
+    return [f"{name} {found[name]['value']} -> {value}" for name, value in wrong.items()]
 
 
 def ensure_topics(settings: Settings) -> list[str]:
-    """Make the topics of all contracts; the names of those that were made now."""
+    """Make the topics of all contracts as the contracts have them; what was done, in words."""
     from de_stack.contracts import load_all
     from de_stack.contracts.topics import topic_settings
 
-    kafka, made = Kafka(settings), []
+    kafka, done = Kafka(settings), []
     for stream in load_all().values():
         topic = settings.names.topic(stream.domain, stream.entity)
-        spec = topic_settings(stream)
-        if kafka.ensure_topic(topic, spec.partitions, settings.kafka_replicas, spec.config):
-            made.append(topic)
-    return made
+        spec, replicas = topic_settings(stream), settings.kafka_replicas
+        changes = kafka.ensure_topic(topic, spec.partitions, replicas, spec.config)
+        done += [f"topic {topic}: {change}" for change in changes]
+    return done

@@ -1,0 +1,81 @@
+"""Topics are made, and kept, as the contracts have them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from kafka.admin import ConfigResource
+
+from de_stack.contracts import load_all
+from de_stack.failures import PermanentFailure
+from de_stack.resources.kafka import Kafka, ensure_topics
+from de_stack.settings import Settings
+
+KEYS = ("retention.ms", "cleanup.policy", "max.message.bytes")
+
+
+@pytest.fixture
+def topic(stack: Settings) -> Iterator[str]:
+    """The name of a topic that is not there yet."""
+    name = f"topics_{secrets.token_hex(4)}"
+    yield name
+    with Kafka(stack).admin("delete in a test") as client:
+        client.delete_topics([name])
+
+
+def found(settings: Settings, topic: str) -> dict[str, str]:
+    """What the broker says about a topic."""
+    with Kafka(settings).admin("describe in a test") as client:
+        asked = ConfigResource("TOPIC", topic, list(KEYS))
+        configs = client.describe_configs([asked], config_filter="all")["topic"][topic]
+    return {name: config["value"] for name, config in configs.items()}
+
+
+def test_a_topic_that_is_there_is_brought_to_what_the_contract_says_and_nothing_else_is_touched(
+    stack: Settings, topic: str
+) -> None:
+    kafka, config = Kafka(stack), {"retention.ms": "1000000", "cleanup.policy": "delete"}
+    assert kafka.ensure_topic(topic, 1, 1, config) == ["made"]
+    assert kafka.ensure_topic(topic, 1, 1, config) == []
+    with kafka.admin("alter in a test") as client:
+        by_hand = {"max.message.bytes": "77777", "cleanup.policy": "compact"}
+        client.alter_configs([ConfigResource("TOPIC", topic, by_hand)], incremental=True)
+    assert kafka.ensure_topic(topic, 2, 1, config | {"retention.ms": "2000000"}) == [
+        "partitions 1 -> 2",
+        "retention.ms 1000000 -> 2000000",
+        "cleanup.policy compact -> delete",
+    ]
+    assert found(stack, topic) == {
+        "retention.ms": "2000000",
+        "cleanup.policy": "delete",
+        "max.message.bytes": "77777",
+    }
+    state = kafka.topic_state(topic)
+    assert state is not None
+    assert len(state.end) == 2
+
+
+def test_a_setting_that_the_broker_refuses_or_does_not_know_is_a_failure(
+    stack: Settings, topic: str
+) -> None:
+    kafka = Kafka(stack)
+    kafka.ensure_topic(topic, 1, 1, {"retention.ms": "1000000"})
+    with pytest.raises(PermanentFailure, match="set.*retention.ms.*Not a number of type LONG"):
+        kafka.ensure_topic(topic, 1, 1, {"retention.ms": "long"})
+    with pytest.raises(PermanentFailure, match="does not tell us no.such"):
+        kafka.ensure_topic(topic, 1, 1, {"no.such": "1"})
+    assert found(stack, topic)["retention.ms"] == "1000000"
+
+
+def test_what_was_done_to_the_topics_of_the_contracts_is_told(stack: Settings) -> None:
+    settings = stack.model_copy(update={"namespace": f"n{secrets.token_hex(4)}"})
+    topics = [settings.names.topic(s.domain, s.entity) for s in load_all().values()]
+    assert ensure_topics(settings) == [f"topic {topic}: made" for topic in topics]
+    assert ensure_topics(settings) == []
+    with Kafka(settings).admin("alter in a test") as client:
+        change = {"retention.ms": "1000000"}
+        client.alter_configs([ConfigResource("TOPIC", topics[0], change)], incremental=True)
+    (told,) = ensure_topics(settings)
+    assert told.startswith(f"topic {topics[0]}: retention.ms 1000000 -> ")
