@@ -182,6 +182,22 @@ class Settings(BaseSettings):
             raise PermanentFailure(f"find {name}", f"not set (profile {self.profile})", fix)
         return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
+    @property
+    def making(self) -> str:
+        """The command that makes topics and the ledger's tables in these systems."""
+        return "`de-stack up`" if self.profile == "embedded" else "`de-stack init`"
+
+    def mending(self, service: str, name: str) -> str:
+        """What a person can do about a system that is away.
+
+        Args:
+            service: what `de-stack up` calls it, where it is ours.
+            name: its address, where it is somebody else's.
+        """
+        if self.profile == "embedded":
+            return f"`de-stack status`, then `de-stack up {service}`"
+        return f"see that it runs where DE_STACK_{name.upper()} says (`de-stack status`)"
+
     def storage_options(self) -> dict[str, str]:
         """Keys of the object store in the clear, for the client that needs them."""
         return {k: v.get_secret_value() for k, v in self.lake_storage_options.items()}

@@ -8,9 +8,13 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from de_stack.local.status import Row
 
 
 def _age(seconds: int | None) -> str:
@@ -21,40 +25,45 @@ def _age(seconds: int | None) -> str:
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """State, pid, port, uptime, memory; exit code 1 when something that should run does not."""
+    """State, pid, port, uptime, memory; exit code 1 when something that should run does not.
+
+    In profile external the systems are somebody else's: their addresses, without passwords.
+    """
+    from de_stack.local.exports import shown
     from de_stack.local.status import rows
-    from de_stack.settings import default_home
+    from de_stack.settings import Settings, default_home
 
-    home = default_home()
-    found = rows(home)
+    settings, home = Settings(), default_home()
+    found = rows(home) if settings.profile == "embedded" else []
     if as_json:
-        typer.echo(
-            json.dumps({"home": str(home), "services": [asdict(row) for row in found]}, indent=2)
-        )
+        known = {"profile": settings.profile, "home": str(home), "addresses": shown(settings)}
+        typer.echo(json.dumps(known | {"services": [asdict(row) for row in found]}, indent=2))
+    elif settings.profile == "embedded":
+        _print_services(home, found)
     else:
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table("service", "state", "pid", "port", "uptime", title=f"home {home}")
-        table.add_column("PSS MB", justify="right")
-        table.add_column("RSS MB", justify="right")
-        for row in found:
-            word = f"[red]{row.state}, should run[/red]" if row.is_wrong else row.state
-            memory = [
-                f"{size / 1e6:.0f}" if size else "-" for size in (row.pss_bytes, row.rss_bytes)
-            ]
-            port = ", ".join(map(str, row.ports.values())) or "-"
-            table.add_row(
-                row.name, word, str(row.pid or "-"), port, _age(row.uptime_seconds), *memory
-            )
-        total = [
-            f"{sum(getattr(r, k) for r in found) / 1e6:.0f}" for k in ("pss_bytes", "rss_bytes")
-        ]
-        table.add_section()
-        table.add_row("all", "", "", "", "", *total)
-        Console(width=None if typer.get_text_stream("stdout").isatty() else 110).print(table)
+        typer.echo("profile external: the systems are somebody else's, nothing is started here")
+        for name, address in shown(settings).items():
+            typer.echo(f"{name}: {address}")
     if any(row.is_wrong for row in found):
         raise typer.Exit(1)
+
+
+def _print_services(home: Path, found: list[Row]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("service", "state", "pid", "port", "uptime", title=f"home {home}")
+    table.add_column("PSS MB", justify="right")
+    table.add_column("RSS MB", justify="right")
+    for row in found:
+        word = f"[red]{row.state}, should run[/red]" if row.is_wrong else row.state
+        memory = [f"{size / 1e6:.0f}" if size else "-" for size in (row.pss_bytes, row.rss_bytes)]
+        port = ", ".join(map(str, row.ports.values())) or "-"
+        table.add_row(row.name, word, str(row.pid or "-"), port, _age(row.uptime_seconds), *memory)
+    total = [f"{sum(getattr(r, k) for r in found) / 1e6:.0f}" for k in ("pss_bytes", "rss_bytes")]
+    table.add_section()
+    table.add_row("all", "", "", "", "", *total)
+    Console(width=None if typer.get_text_stream("stdout").isatty() else 110).print(table)
 
 
 def logs(
@@ -65,12 +74,12 @@ def logs(
     """The last lines of a service's log."""
     from de_stack.failures import PermanentFailure
     from de_stack.local.registry import check
+    from de_stack.local.stack import embedded_home
     from de_stack.local.starting import tail
-    from de_stack.settings import default_home
 
     if name != "supervisord":
         check([name])
-    path = default_home() / "logs" / f"{name}.log"
+    path = embedded_home() / "logs" / f"{name}.log"
     if not path.exists():
         raise PermanentFailure(f"read {path}", "there is none", f"run `de-stack up {name}`")
     size = path.stat().st_size
@@ -92,12 +101,17 @@ def env() -> None:
     """`export` lines for a shell: `eval "$(de-stack env)"`."""
     from de_stack.failures import PermanentFailure
     from de_stack.local.exports import lines, variables
-    from de_stack.settings import default_home, read_state
+    from de_stack.settings import Settings, default_home, read_state
 
-    home = default_home()
-    if not (settings := read_state(home).get("settings")):
-        raise PermanentFailure(f"read the addresses in {home}", "none yet", "run `de-stack up`")
-    for line in lines(variables(home, settings)):
+    settings, home = Settings(), default_home()
+    values = {"DE_STACK_NAMESPACE": settings.namespace} if settings.namespace else {}
+    if settings.profile == "embedded":
+        if not (known := read_state(home).get("settings")):
+            raise PermanentFailure(f"read the addresses in {home}", "none yet", "run `de-stack up`")
+        values = variables(home, known) | values
+    else:
+        typer.echo("profile external: the addresses are those of this environment", err=True)
+    for line in lines(values):
         typer.echo(line)
 
 

@@ -65,7 +65,8 @@ def reconcile(lake: Lake, ledger: Ledger, table: Table) -> int:
             tried,
             f"the ledger knows version {known}, the log at {table.uri} ends at {newest}: "
             "it was truncated, restored or moved",
-            "bring the table back, or start over with nothing: `de-stack down --purge`",
+            "bring the table back, or start over with nothing: with another DE_STACK_NAMESPACE, "
+            "or (systems of your own) after `de-stack down --purge`",
         )
     # The last known commit is read again: a log of the same length may still be another log.
     for commit in lake.commits_after(table.uri, max(known - 1, -1)):

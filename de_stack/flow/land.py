@@ -57,7 +57,7 @@ def waiting(settings: Settings, stream: Stream, deadline_ms: int = 2000) -> int:
     landed = Ledger(settings).landed(table.table_id)
     state = Kafka(settings).topic_state(topic, deadline_ms)
     if state is None:
-        raise _no_topic(topic)
+        raise _no_topic(settings, topic)
     piece = _plan(table, state, landed, 2**62)
     return piece.size if piece else 0
 
@@ -81,7 +81,7 @@ def land(
     topic = settings.names.topic(stream.domain, stream.entity)
     state = Kafka(settings).topic_state(topic)
     if state is None:
-        raise _no_topic(topic)
+        raise _no_topic(settings, topic)
     landing, lost = Landing(), 0
     while True:
         is_new = commits.reconcile(lake, ledger, table) < 0
@@ -121,9 +121,9 @@ def land(
         log.info("landed slice %d of %s: version %d, %s", number, topic, version, piece.end)
 
 
-def _no_topic(topic: str) -> PermanentFailure:
+def _no_topic(settings: Settings, topic: str) -> PermanentFailure:
     return PermanentFailure(
-        f"read topic {topic}", "there is no such topic", "`de-stack up` makes it"
+        f"read topic {topic}", "there is no such topic", f"{settings.making} makes it"
     )
 
 

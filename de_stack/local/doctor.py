@@ -7,7 +7,6 @@ changing any of them, versions against each other (`versions.py`).
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import psutil
 
 from de_stack.failures import Failure
-from de_stack.local import jars, java, ports, state, supervisor, versions
+from de_stack.local import exports, jars, java, ports, state, supervisor, versions
 from de_stack.local.finding import Finding
 from de_stack.local.registry import SERVICES
 from de_stack.settings import ADDRESSES
@@ -112,15 +111,14 @@ def environment(
             else "external, every address is set"
         )
         return [Finding("profile", not missing, seen, "export them, or unset DE_STACK_PROFILE")]
-    wanted = {
-        f"DE_STACK_{name.upper()}": str(settings[name]) for name in ADDRESSES if name in settings
-    }
-    wanted["DAGSTER_HOME"] = str(home / "dagster")
+    wanted = exports.variables(home, settings)
+    # The home is where this was read: it agrees, however it is spelled.
+    del wanted["DE_STACK_HOME"]
     stale = [
         Finding(
             f"${name}",
             False,
-            f"is {_without_password(environ[name])}, the stack has {value}",
+            f"is {exports.without_password(environ[name])}, the stack has {value}",
             f'`eval "$(de-stack env)"`, or `unset {name}`',
         )
         for name, value in sorted(wanted.items())
@@ -146,8 +144,3 @@ def examine(home: Path) -> list[Finding]:
     found += [versions.kafka(jars.locked("kafka")), versions.installed_packages(), jars_verified()]
     found += [*disk(home), memory(home), *port_findings(home), services(home), left_over(home)]
     return found + environment(home, state.load(home)["settings"], os.environ)
-
-
-def _without_password(value: str) -> str:
-    """An address as it may be printed."""
-    return re.sub(r"(://[^:/@]+):[^@]*@", r"\1:***@", value)

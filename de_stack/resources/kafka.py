@@ -124,7 +124,8 @@ class Kafka:
             raise TransientFailure(
                 tried,
                 f"{address}: {type(error).__name__}: {error}",
-                "`de-stack status`, then `de-stack up kafka`; a wrong password looks like this too",
+                f"{self._settings.mending('kafka', 'kafka_bootstrap')}; "
+                "a wrong password looks like this too",
             ) from error
         finally:
             if client is not None:

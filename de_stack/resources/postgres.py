@@ -54,7 +54,9 @@ class Postgres:
             psycopg.errors.DeadlockDetected,
         ) as error:
             raise TransientFailure(
-                tried, f"{self.database}: {error}".strip(), "`de-stack up postgres`"
+                tried,
+                f"{self.database}: {error}".strip(),
+                self._settings.mending("postgres", f"{self.database}_dsn"),
             ) from error
         except psycopg.Error as error:
             raise PermanentFailure(tried, f"{self.database}: {error}".strip()) from error

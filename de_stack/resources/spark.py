@@ -55,7 +55,7 @@ def check_reachable(settings: Settings, timeout_s: float = 2.0) -> None:
         raise TransientFailure(
             f"reach Spark at sc://{host}:{port}",
             str(error),
-            "`de-stack status`, then `de-stack up spark`",
+            settings.mending("spark", "spark_remote"),
         ) from error
 
 

@@ -80,6 +80,55 @@ def test_status_fails_when_something_that_should_run_does_not(tmp_path: Path) ->
     assert "should run" in done.stdout
 
 
+def test_status_in_profile_external_shows_addresses_and_no_service_and_no_password(
+    tmp_path: Path,
+) -> None:
+    # What was embedded here once is not what this profile is about.
+    services = {"kafka": {"wanted": True, "log": ""}}
+    known = {"settings": {"kafka_bootstrap": "127.0.0.1:1"}, "services": services}
+    (tmp_path / "state.json").write_text(json.dumps(known))
+    external = {
+        "DE_STACK_HOME": str(tmp_path),
+        "DE_STACK_PROFILE": "external",
+        "DE_STACK_KAFKA_BOOTSTRAP": "kafka.example:9092",
+        "DE_STACK_SERVING_DSN": "postgresql://u:s3cret@db.example/serving",
+    }
+    shown = {
+        "kafka_bootstrap": "kafka.example:9092",
+        "serving_dsn": "postgresql://u:***@db.example/serving",
+    }
+    done = run("status", "--json", **external)
+    assert (done.returncode, json.loads(done.stdout)) == (
+        0,
+        {"profile": "external", "home": str(tmp_path), "addresses": shown, "services": []},
+    )
+    done = run("status", **external)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "profile external: the systems are somebody else's, nothing is started here",
+        *(f"{name}: {address}" for name, address in shown.items()),
+    ]
+
+
+def test_env_names_the_namespace_that_up_remembers_or_that_is_set(tmp_path: Path) -> None:
+    def exported(**environ: str) -> list[str]:
+        done = run("env", DE_STACK_HOME=str(tmp_path), **environ)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    settings = {"lake_uri": "/lake", "namespace": "alice"}
+    (tmp_path / "state.json").write_text(json.dumps({"settings": settings}))
+    assert "export DE_STACK_NAMESPACE=alice" in exported()
+    assert "export DE_STACK_NAMESPACE=bob" in exported(DE_STACK_NAMESPACE="bob")
+    # There the addresses are the shell's own, and an embedded stack's would lead it astray.
+    assert exported(DE_STACK_PROFILE="external") == []
+    assert exported(DE_STACK_PROFILE="external", DE_STACK_NAMESPACE="bob") == [
+        "export DE_STACK_NAMESPACE=bob"
+    ]
+    (tmp_path / "state.json").write_text(json.dumps({"settings": {"lake_uri": "/lake"}}))
+    assert not any("NAMESPACE" in line for line in exported())
+
+
 def test_env_in_a_shell_lets_psql_in(stack: Settings) -> None:
     script = (
         f'eval "$({DE_STACK} env)" && "{psql()}" "$DE_STACK_SERVING_DSN" -Atc "select current_user"'
@@ -108,8 +157,9 @@ def test_a_wrong_service_is_one_clear_line_and_no_traceback(stack: Settings) -> 
         assert "Traceback" not in done.stderr
 
 
-def test_nothing_is_started_in_profile_external() -> None:
-    done = run("up", DE_STACK_PROFILE="external")
+@pytest.mark.parametrize("command", [("up",), ("down",), ("logs", "kafka")])
+def test_in_profile_external_there_is_nothing_to_start_or_to_read(command: tuple[str, ...]) -> None:
+    done = run(*command, DE_STACK_PROFILE="external")
     assert done.returncode == 1
     assert "nothing is started" in done.stderr
 

@@ -10,6 +10,7 @@ from kafka.admin import ConfigResource
 
 from de_stack.contracts import load_all
 from de_stack.failures import PermanentFailure
+from de_stack.flow.land import waiting
 from de_stack.resources.kafka import Kafka, ensure_topics
 from de_stack.settings import Settings
 
@@ -67,6 +68,15 @@ def test_a_setting_that_the_broker_refuses_or_does_not_know_is_a_failure(
     with pytest.raises(PermanentFailure, match="does not tell us no.such"):
         kafka.ensure_topic(topic, 1, 1, {"no.such": "1"})
     assert found(stack, topic)["retention.ms"] == "1000000"
+
+
+def test_a_topic_that_is_not_there_is_told_with_the_command_that_makes_it(stack: Settings) -> None:
+    nowhere = {"namespace": f"n{secrets.token_hex(4)}"}
+    (stream, *_) = load_all().values()
+    with pytest.raises(PermanentFailure, match="no such topic.*`de-stack up` makes it"):
+        waiting(stack.model_copy(update=nowhere), stream)
+    with pytest.raises(PermanentFailure, match="no such topic.*`de-stack init` makes it"):
+        waiting(stack.model_copy(update=nowhere | {"profile": "external"}), stream)
 
 
 def test_what_was_done_to_the_topics_of_the_contracts_is_told(stack: Settings) -> None:

@@ -75,6 +75,12 @@ def test_an_export_that_names_another_system_is_found(tmp_path: Path) -> None:
     assert "unset DE_STACK_KAFKA_BOOTSTRAP" in found.fix
 
 
+def test_a_shell_that_keeps_to_another_namespace_than_the_stack_is_found(tmp_path: Path) -> None:
+    (found,) = doctor.environment(tmp_path, {"namespace": "a"}, {"DE_STACK_NAMESPACE": "b"})
+    assert (found.check, found.is_ok) == ("$DE_STACK_NAMESPACE", False)
+    assert found.seen == "is b, the stack has a"
+
+
 def test_profile_external_says_which_addresses_are_missing(tmp_path: Path) -> None:
     environ = {"DE_STACK_PROFILE": "external", "DE_STACK_LAKE_URI": "s3://lake"}
     (found,) = doctor.environment(tmp_path, {}, environ)
@@ -91,3 +97,32 @@ def test_exports_survive_a_shell_whatever_is_in_them(tmp_path: Path) -> None:
     )
     done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [str(home), "postgresql://u@h/d?passfile=/a b&c=$(id)"]
+
+
+def test_the_namespace_is_exported_when_there_is_one(tmp_path: Path) -> None:
+    assert "DE_STACK_NAMESPACE" not in exports.variables(tmp_path, {"namespace": ""})
+    found = exports.variables(tmp_path, {"namespace": "alice"})
+    assert found["DE_STACK_NAMESPACE"] == "alice"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://u:s3cret@h:5/d?sslmode=require", "postgresql://u:***@h:5/d?sslmode=require"),
+        ("postgresql://u:s3=cr@et@h/d", "postgresql://u:***@h/d"),
+        ("postgresql://u:s3?cret@h/d", "postgresql://u:***@h/d"),
+        ("postgresql://u:s3/cret@h/d", "postgresql://u:***@h/d"),
+        ("postgresql://u@h/d?passfile=/a/b", "postgresql://u@h/d?passfile=/a/b"),
+        ("postgresql://h:5/d?user=u&password=s3@cret", "postgresql://h:5/d?user=u&password=***"),
+        ("host=h password='s3 \\' cret' user=u", "host=h password=*** user=u"),
+        ("host=h sslpassword = s3cret", "host=h sslpassword = ***"),
+        ("sc://h:15002/;use_ssl=true;token=s3cret", "sc://h:15002/;use_ssl=true;token=***"),
+        ("sc://h:15002/;x-api-key=s3cret", "sc://h:15002/;x-api-key=***"),
+        ("https://u:s3cret@h/collector", "https://u:***@h/collector"),
+        ("h1:9092,h2:9092", "h1:9092,h2:9092"),
+        ("abfss://container@account/lake", "abfss://container@account/lake"),
+        ("local[2]", "local[2]"),
+    ],
+)
+def test_an_address_is_shown_without_its_secrets(address: str, shown: str) -> None:
+    assert exports.without_password(address) == shown

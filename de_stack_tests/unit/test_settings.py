@@ -116,6 +116,15 @@ def test_an_address_that_nobody_set_is_asked_for_in_words_of_the_profile(
         Settings(profile="external").need(name)
 
 
+def test_what_a_person_is_told_to_do_is_what_the_profile_allows(home: Path) -> None:
+    ours, theirs = Settings(), Settings(profile="external")
+    assert (ours.making, theirs.making) == ("`de-stack up`", "`de-stack init`")
+    assert "`de-stack up kafka`" in ours.mending("kafka", "kafka_bootstrap")
+    told = theirs.mending("kafka", "kafka_bootstrap")
+    assert "DE_STACK_KAFKA_BOOTSTRAP" in told
+    assert "de-stack up" not in told
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

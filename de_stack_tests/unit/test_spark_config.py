@@ -57,7 +57,9 @@ def test_a_server_that_is_there_is_reached(port: int) -> None:
 def test_a_server_that_is_away_is_a_transient_failure_without_the_token(port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         free = server.getsockname()[1]
-    with pytest.raises(TransientFailure, match=f"sc://127.0.0.1:{free}: .*de-stack up spark") as e:
+    with pytest.raises(
+        TransientFailure, match=f"sc://127.0.0.1:{free}: .*DE_STACK_SPARK_REMOTE"
+    ) as e:
         check_reachable(external(spark_remote=f"sc://127.0.0.1:{free}/;token=s3cret"))
     assert "s3cret" not in str(e.value)
 
