@@ -1,17 +1,29 @@
 """Which port each service gets: the preferred one, the one of last time, or the next free one.
 
-Belongs here: choosing ports on loopback. Does not belong here: which service wants which port.
+Belongs here: choosing ports on loopback, and keeping others from choosing the same. Does not belong
+here: which service wants which port.
+
+Between the choice and the moment that a service listens lie seconds to minutes. Another `up` of
+this user cannot choose the port in that time: it is reserved by a locked file. Somebody else can
+take it; then the service cannot start, which is a `PortTaken`.
 """
 
 from __future__ import annotations
 
+import fcntl
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
-from de_stack.failures import PermanentFailure
+from de_stack.failures import PermanentFailure, TransientFailure
+from de_stack.local.private_tmp import private_tmp
 from de_stack.local.service import LOOPBACK, listens
 
 _SPAN = 500
+
+
+class PortTaken(TransientFailure):
+    """Somebody else listens at a port that a service was given."""
 
 
 def is_free(port: int) -> bool:
@@ -24,6 +36,27 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return not listens(port, timeout_seconds=0.2)
+
+
+@contextmanager
+def reserving() -> Iterator[Callable[[int], bool]]:
+    """Yield a question to ask instead of `is_free`: who hears yes has the port to the block's end.
+
+    The locks die with their holder.
+    """
+    folder = private_tmp("ports")
+    with ExitStack() as held:
+
+        def reserve(port: int) -> bool:
+            file = held.enter_context((folder / str(port)).open("w"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            # Asked under the lock: who held it before us may have begun to listen.
+            return is_free(port)
+
+        yield reserve
 
 
 def choose(

@@ -1,7 +1,7 @@
 """The processes of a stack as the operating system sees them.
 
-Belongs here: finding them by their marker, ending them, their memory. Does not belong here: what
-supervisord thinks of them (`supervisor.py`).
+Belongs here: finding them by their marker, ending them, their memory, who listens where. Does not
+belong here: what supervisord thinks of them (`supervisor.py`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -92,3 +93,39 @@ def memory(pid: int) -> tuple[int, int]:
         except psutil.Error:
             continue
     return pss, rss
+
+
+def listens(pid: int, port: int) -> bool:
+    """True when a process, or one below it, listens at a port.
+
+    True as well where the system does not tell us without more rights: nobody is suspected then.
+    """
+    try:
+        root = psutil.Process(pid)
+        return any(_listens(process, port) for process in (root, *root.children(recursive=True)))
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
+def _is_listening(connection: Any, port: int) -> bool:
+    return connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+
+
+def _listens(process: psutil.Process, port: int) -> bool:
+    try:
+        return any(_is_listening(connection, port) for connection in process.net_connections("tcp"))
+    except psutil.NoSuchProcess:
+        return False
+
+
+def listener(port: int) -> str:
+    """Who listens at a port, in words for a person."""
+    try:
+        for found in psutil.net_connections("tcp"):
+            if found.pid and _is_listening(found, port):
+                return f"process {found.pid} ({psutil.Process(found.pid).name()})"
+    except psutil.Error:
+        pass
+    return "another process"

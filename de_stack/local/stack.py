@@ -22,6 +22,8 @@ from de_stack.local.starting import Starter
 from de_stack.settings import default_home
 
 Say = Callable[[str], None]
+# How often `up` chooses ports when others take them before our services listen.
+_CHOICES = 3
 
 
 def _quiet(line: str) -> None:
@@ -81,11 +83,28 @@ def up(names: Iterable[str] = (), say: Say = _quiet) -> dict[str, float]:
             say(f"ending {len(left)} left-over processes: {', '.join(sorted(set(left.values())))}")
             processes.end(left)
         supervisor.start(home)
-        site = _remember(home, wanted, say)
-        return _start_all(site, wanted, say)
+        return _start(home, wanted, say)
 
 
-def _remember(home: Path, wanted: list[Service], say: Say) -> Site:
+def _start(home: Path, wanted: list[Service], say: Say) -> dict[str, float]:
+    """Choose ports and start; again, when somebody took one before a service listened there."""
+    took: dict[str, float] = {}
+    choices = 1
+    while True:
+        try:
+            with ports.reserving() as reserve:
+                site = _remember(home, wanted, reserve, say)
+                _start_all(site, wanted, took, say)
+        except ports.PortTaken as failure:
+            if choices == _CHOICES:
+                raise
+            choices += 1
+            say(f"{failure.tried}: {failure.got}; choosing again")
+        else:
+            return took
+
+
+def _remember(home: Path, wanted: list[Service], reserve: Callable[[int], bool], say: Say) -> Site:
     """Choose ports and write down, before anything starts, what shall run and where."""
     kept = {n for n, i in supervisor.processes(home).items() if i["state"] in supervisor.ALIVE}
     known = state.load(home)
@@ -94,6 +113,7 @@ def _remember(home: Path, wanted: list[Service], say: Say) -> Site:
         {name: port for service in wanted for name, port in service.ports.items()},
         known["ports"],
         ours,
+        reserve,
     )
     for sentence in moved:
         say(sentence)
@@ -111,11 +131,10 @@ def _remember(home: Path, wanted: list[Service], say: Say) -> Site:
     return site
 
 
-def _start_all(site: Site, wanted: list[Service], say: Say) -> dict[str, float]:
-    """Start each service as soon as those it depends on are ready."""
+def _start_all(site: Site, wanted: list[Service], took: dict[str, float], say: Say) -> None:
+    """Start each service as soon as those it depends on are ready; enter the seconds in `took`."""
     cancelled = threading.Event()
     ready: dict[str, threading.Event] = {service.name: threading.Event() for service in wanted}
-    took: dict[str, float] = {}
     starter = Starter(site, cancelled, say)
 
     def wait_for(names: Iterable[str]) -> None:
@@ -149,7 +168,6 @@ def _start_all(site: Site, wanted: list[Service], say: Say) -> dict[str, float]:
             raise
     for future in futures:
         future.result()
-    return took
 
 
 def stop(names: Iterable[str], say: Say = _quiet) -> None:

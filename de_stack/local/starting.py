@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from de_stack.failures import PermanentFailure, TransientFailure
-from de_stack.local import state, supervisor
-from de_stack.local.service import Service, Site
+from de_stack.local import ports, processes, state, supervisor
+from de_stack.local.service import LOOPBACK, Service, Site
 from de_stack.settings import STICKY
 
 # They may reach a service by inheritance, but are not written into a file of ours.
@@ -71,7 +71,8 @@ class Starter:
         spec, digest = self._spec(service)
         info = supervisor.processes(site.home).get(name, {})
         if info.get("state") in supervisor.ALIVE:
-            if digest == supervisor.configured_digest(site, name) and not service.probe(site):
+            known = supervisor.configured_digest(site, name)
+            if digest == known and not self._missing(service, info["pid"]):
                 wait_for_others()
                 self._finish(service)
                 return None
@@ -93,7 +94,7 @@ class Starter:
         self._finish(service)
         self._begun.discard(name)
         seconds = time.monotonic() - began
-        where = ", ".join(str(site.ports[port]) for port in service.ports)
+        where = ", ".join(map(str, self._ports(service)))
         self._say(f"{name}: ready in {seconds:.1f} s" + (f" (port {where})" if where else ""))
         return seconds
 
@@ -127,6 +128,18 @@ class Starter:
         for sentence in service.after_ready(self._site):
             self._say(f"{service.name}: {sentence}")
 
+    def _ports(self, service: Service) -> list[int]:
+        return [self._site.ports[name] for name in service.ports]
+
+    def _missing(self, service: Service, pid: int) -> str:
+        """What a service lacks; empty when it is ready. Who answers for it must be it."""
+        if not pid:
+            return "a process"
+        if missing := service.probe(self._site):
+            return missing
+        foreign = [port for port in self._ports(service) if not processes.listens(pid, port)]
+        return f"{LOOPBACK}:{foreign[0]} of its own" if foreign else ""
+
     def _wait(self, service: Service) -> None:
         """Wait until the probe passes; notice when the process ends instead."""
         site, name = self._site, service.name
@@ -137,12 +150,17 @@ class Starter:
             pid = info.get("pid", 0)
             first_pid = first_pid or pid
             died = info.get("state") in supervisor.DEAD or (pid and pid != first_pid)
-            missing = service.probe(site) if not died else ""
-            if not died and not missing and pid:
+            missing = "" if died else self._missing(service, pid)
+            if not died and not missing:
                 return
             late = time.monotonic() - began > service.start_seconds
             if died or late:
                 supervisor.stop(site.home, name)
+                # Nobody of ours is left: who listens now was in the way.
+                for port in self._ports(service):
+                    if not ports.is_free(port):
+                        got = f"port {port} was taken by {processes.listener(port)}"
+                        raise ports.PortTaken(f"start {name}", got, "`de-stack up` again: it moves")
                 kind = PermanentFailure if died else TransientFailure
                 got = (
                     "it ended"

@@ -12,17 +12,16 @@ import json
 import os
 import shlex
 import socket
-import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import xmlrpc.client
 from pathlib import Path
 from typing import Any
 
-from de_stack.failures import PermanentFailure, TransientFailure
+from de_stack.failures import TransientFailure
+from de_stack.local.private_tmp import private_tmp
 from de_stack.local.service import Service, Site
 from de_stack.local.state import write_private
 from de_stack.local.templates import render
@@ -48,16 +47,7 @@ def socket_path(home: Path) -> Path:
     if len(os.fsencode(path)) <= _LONGEST_SOCKET:
         return path
     digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
-    folder = Path(tempfile.gettempdir()) / f"de_stack-{os.getuid()}-{digest}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise PermanentFailure(
-            f"use {folder} for the socket",
-            "it is not ours alone",
-            "set DE_STACK_HOME to a shorter path",
-        )
-    return folder / "supervisord.sock"
+    return private_tmp(digest) / "supervisord.sock"
 
 
 class _Connection(http.client.HTTPConnection):

@@ -57,6 +57,16 @@ def test_every_socket_listens_on_loopback_only(stack: Settings, family: list) ->
     assert {ip for _, ip in listening} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, listening
 
 
+def test_each_service_is_known_to_listen_at_its_own_ports_and_at_no_other_ones(
+    stack: Settings,
+) -> None:
+    rows = [row for row in status.rows(stack.home) if row.pid]
+    every = {port for row in rows for port in row.ports.values()}
+    for row in rows:
+        heard = {port for port in every if processes.listens(row.pid, port)}
+        assert heard == set(row.ports.values()), row.name
+
+
 def test_no_password_is_in_the_process_list_the_state_the_configuration_or_a_log(
     stack: Settings, family: list
 ) -> None:

@@ -1,13 +1,19 @@
-"""Ports: preferred, sticky, moved."""
+"""Ports: preferred, sticky, moved, reserved; who listens."""
 
 from __future__ import annotations
 
+import os
 import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
 from de_stack.failures import PermanentFailure
-from de_stack.local.ports import choose, is_free
+from de_stack.local import processes
+from de_stack.local.ports import choose, is_free, reserving
 
 
 def test_a_free_preferred_port_is_taken_and_nothing_is_said() -> None:
@@ -52,3 +58,59 @@ def test_a_port_somebody_listens_on_is_not_free(address: str) -> None:
         port = listener.getsockname()[1]
         assert not is_free(port)
     assert is_free(port)
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port at which this process listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def free() -> int:
+    """A port at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def test_a_reserved_port_is_nobody_elses_until_it_is_let_go(
+    free: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with reserving() as other:
+        with reserving() as one:
+            assert one(free)
+            assert not other(free)
+        with reserving() as one:
+            assert one(free)
+    assert (next(tmp_path.iterdir()).stat().st_mode & 0o777) == 0o700
+
+
+def test_a_port_somebody_listens_on_cannot_be_reserved(
+    port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with reserving() as reserve:
+        assert not reserve(port)
+
+
+def test_who_listens_is_known_by_process_and_port(port: int, free: int) -> None:
+    assert processes.listens(os.getpid(), port)
+    assert processes.listens(os.getppid(), port)  # It is below that one.
+    assert not processes.listens(os.getpid(), free)
+    assert not processes.listens(2**22 + 1, port)
+    assert processes.listener(port).startswith(f"process {os.getpid()} (")
+    assert processes.listener(free) == "another process"
+
+
+def test_where_the_system_does_not_tell_who_listens_nobody_is_suspected(
+    free: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object) -> None:
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil.Process, "net_connections", denied)
+    monkeypatch.setattr(psutil, "net_connections", denied)
+    assert processes.listens(os.getpid(), free)
+    assert processes.listener(free) == "another process"

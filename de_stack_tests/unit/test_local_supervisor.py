@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_the_digest_changes_with_what_a_process_would_notice() -> None:
 def test_a_home_with_a_long_path_gets_a_private_socket_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     home = tmp_path / ("long" * 30)
     path = supervisor.socket_path(home)
     assert path.parent.parent == tmp_path
