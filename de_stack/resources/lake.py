@@ -16,6 +16,7 @@ from de_stack.failures import PermanentFailure, TransientFailure
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
+    from deltalake.fs import DeltaStorageHandler
 
     from de_stack.settings import Settings
 
@@ -71,21 +72,47 @@ class Lake:
     def commits_after(self, uri: str, version: int) -> list[Commit]:
         """Commits newer than `version`, oldest first.
 
+        Read file by file: `DeltaTable.history` counts down from the version that the table was
+        opened at, over the files that are there by then, so that a commit in between would give
+        every other one a wrong number.
+
         Raises:
-            PermanentFailure: the log no longer reaches back that far.
+            PermanentFailure: the log no longer reaches back that far, or a commit was cut off.
+            TransientFailure: the store did not answer.
         """
         table = self.open(uri)
         if table is None or table.version() <= version:
             return []
-        wanted = table.version() - version
-        entries = [_commit(e) for e in table.history(wanted)]
-        commits = sorted((c for c in entries if c.version > version), key=lambda c: c.version)
-        if [c.version for c in commits] != list(range(version + 1, table.version() + 1)):
+        from deltalake.fs import DeltaStorageHandler
+
+        files = DeltaStorageHandler.from_table(table._table, self._settings.storage_options())  # noqa: SLF001 - the handler has no other way in
+        return [self._commit(files, uri, v) for v in range(version + 1, table.version() + 1)]
+
+    @staticmethod
+    def _commit(files: DeltaStorageHandler, uri: str, version: int) -> Commit:
+        name = f"_delta_log/{version:020d}.json"
+        tried = f"read commit {version} of {uri}"
+        try:
+            text = files.open_input_file(name).read()
+        except FileNotFoundError as error:
             raise PermanentFailure(
-                f"read commits {version + 1}..{table.version()} of {uri}",
-                f"the log has only {[c.version for c in commits]}",
-            )
-        return commits
+                tried, f"the log has no {name}: it was cut or cleaned"
+            ) from error
+        except OSError as error:
+            raise TransientFailure(tried, str(error)) from error
+        try:
+            actions = [json.loads(line) for line in text.splitlines() if line.strip()]
+        except ValueError as error:
+            raise PermanentFailure(tried, f"{name} is cut off or not JSON: {error}") from error
+        info = next((a["commitInfo"] for a in actions if "commitInfo" in a), None)
+        if info is None:
+            raise PermanentFailure(tried, f"{name} ({len(text)} bytes) does not say who wrote it")
+        return Commit(
+            version,
+            str(info.get("operation", "")),
+            datetime.fromtimestamp(info["timestamp"] / 1000, UTC),
+            _ours(info.get("userMetadata")),
+        )
 
     def row_count(self, uri: str) -> int | None:
         """Rows of the newest version, from the log's statistics; None if no table is there."""
@@ -125,18 +152,10 @@ class Lake:
         return found.cast(schema)
 
 
-def _commit(entry: dict[str, Any]) -> Commit:
-    raw = entry.get("userMetadata")
-    metadata = None
-    if raw:
-        try:
-            parsed = json.loads(raw)
-        except ValueError:
-            parsed = None
-        metadata = parsed if isinstance(parsed, dict) and "de_stack" in parsed else None
-    return Commit(
-        int(entry["version"]),
-        str(entry.get("operation", "")),
-        datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
-        metadata,
-    )
+def _ours(text: str | None) -> dict[str, Any] | None:
+    """What one of our writers attached to a commit; None for what others did."""
+    try:
+        parsed = json.loads(text or "null")
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) and "de_stack" in parsed else None

@@ -170,8 +170,25 @@ def test_a_newest_commit_of_no_bytes_is_what_it_is_today(lake: Lake, uri: str) -
     log_of(uri)[-1].write_bytes(b"")
     assert lake.version(uri) == 1
     assert lake.row_count(uri) == 1
-    with pytest.raises(PermanentFailure, match=r"read commits 0\.\.1"):
+    with pytest.raises(PermanentFailure, match=r"read commit 1 of .* \(0 bytes\)"):
         lake.commits_after(uri, -1)
+
+
+def test_a_commit_of_another_writer_during_the_read_gives_no_commit_a_wrong_version(
+    lake: Lake, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(3):
+        append(uri, [i], {"de_stack": 1, "i": i})
+    opened = Lake.open
+
+    def and_then_another_commits(self: Lake, *arguments: Any) -> Any:
+        table = opened(self, *arguments)
+        append(uri, [9], {"de_stack": 1, "i": "later"})
+        return table
+
+    monkeypatch.setattr(Lake, "open", and_then_another_commits)
+    found = lake.commits_after(uri, 0)
+    assert [(c.version, (c.metadata or {})["i"]) for c in found] == [(1, 1), (2, 2)]
 
 
 def test_a_commit_is_plain_data() -> None:
