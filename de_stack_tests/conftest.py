@@ -19,7 +19,7 @@ KEEP = bool(os.environ.get("DE_STACK_TEST_KEEP"))
 
 # A developer's own stack, profile or exports must neither help nor harm.
 for _name in [name for name in os.environ if name.startswith("DE_STACK_")]:
-    if _name != "DE_STACK_JAR_CACHE":
+    if _name not in ("DE_STACK_JAR_CACHE", "DE_STACK_REDRAW"):
         del os.environ[_name]
 os.environ.pop("DAGSTER_HOME", None)
 os.environ["DE_STACK_HOME"] = str(HOME)

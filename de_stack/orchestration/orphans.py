@@ -1,6 +1,7 @@
 """Runs whose process is gone: after a `kill -9` Dagster would call them started for ever.
 
-Belongs here: finding and failing them. Does not belong here: which run is looked at (`ticks.py`).
+Belongs here: finding and failing them, and the sensor that does. Does not belong here: what else
+keeps a run back (`ticks.py`).
 
 Run monitoring watches the default launcher's runs until they start, not after. Their processes are
 children of the code server, and so are sensors: a process id means the same to both.
@@ -11,6 +12,9 @@ from __future__ import annotations
 import dagster as dg
 import psutil
 
+from de_stack.settings import Settings
+
+_SWEEP_SECONDS = 30
 _WITH_PROCESS = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 
 
@@ -29,10 +33,50 @@ def fail_if_gone(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     pid = entry.dagster_event.pid if entry.dagster_event else None
     if pid is None or _lives(pid, entry.timestamp):
         return False
+    # It may have ended well between our two looks.
+    now = instance.get_run_by_id(run.run_id)
+    if now is None or now.status not in _WITH_PROCESS:
+        return False
     instance.report_run_failed(
-        run, f"The run's process {pid} is gone: it was killed. What it committed is adopted."
+        now, f"The run's process {pid} is gone: it was killed. What it committed is adopted."
     )
     return True
+
+
+def sweep_sensor() -> dg.SensorDefinition:
+    """Fails every run whose process is gone, whoever asked for it, so that others can start.
+
+    Only where Dagster is our own: a shared one has runs of other machines, whose processes nobody
+    can see from here.
+    """
+
+    @dg.sensor(
+        name="runs__sweep",
+        minimum_interval_seconds=_SWEEP_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Marks runs as failed whose process was killed, so that others can start.",
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
+    ) -> dg.SkipReason:
+        if settings.profile != "embedded":
+            return dg.SkipReason("profile external: this Dagster has runs of other machines, too")
+        gone = sweep(context.instance)
+        if gone:
+            context.log.warning(f"killed, marked as failed: {', '.join(gone)}")  # noqa: G004
+        return dg.SkipReason(f"{len(gone)} runs were killed" if gone else "no run was killed")
+
+    return sensor
+
+
+def sweep(instance: dg.DagsterInstance) -> list[str]:
+    """Fail every run whose process is gone; their ids."""
+    filters = dg.RunsFilter(statuses=list(_WITH_PROCESS))
+    return [
+        record.dagster_run.run_id
+        for record in instance.get_run_records(filters)
+        if fail_if_gone(instance, record.dagster_run)
+    ]
 
 
 def _lives(pid: int, seen: float) -> bool:

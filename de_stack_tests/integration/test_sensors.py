@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -10,9 +11,11 @@ import pytest
 from dagster import EventLogEntry
 
 from de_stack import partitions
+from de_stack.defs import killed_runs
 from de_stack.defs.telemetry import watch
 from de_stack.failures import TransientFailure
 from de_stack.flow.ledger_schema import ensure_schema
+from de_stack.orchestration import orphans
 from de_stack.orchestration.ticks import STEP_TAG, STREAM_TAG
 from de_stack.resources.kafka import ensure_topics
 from de_stack.settings import Settings
@@ -105,23 +108,82 @@ def test_a_tick_without_a_broker_fails_in_seconds_and_says_so(settings, monkeypa
     assert time.monotonic() - began < 5
 
 
-def test_a_run_whose_process_was_killed_is_failed_and_does_not_block_its_stream(settings) -> None:
-    produce(settings, [measure("a", 1.0, datetime.now(UTC))])
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+@pytest.fixture
+def killed(settings) -> Iterator[tuple[dg.DagsterInstance, Callable[..., str]]]:  # noqa: ANN001
+    """An instance, and what makes a started run in it whose process is there, or was killed."""
+    children = []
     with dg.instance_for_test() as instance:
-        run = instance.create_run_for_job(
-            _job,
-            status=dg.DagsterRunStatus.STARTED,
-            tags={STREAM_TAG: "sensors.telemetry.measures", STEP_TAG: "land"},
+
+        def started(tags: dict[str, str], *, alive: bool = False) -> str:
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+            children.append(child)
+            status = dg.DagsterRunStatus.STARTED
+            run = instance.create_run_for_job(_job, status=status, tags=tags)
+            instance.handle_new_event(_started(run.run_id, child.pid))
+            if not alive:
+                child.kill()
+                child.wait()
+            return run.run_id
+
+        yield instance, started
+        for child in children:
+            child.kill()
+            child.wait()
+
+
+def status_of(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
+    found = instance.get_run_by_id(run_id)
+    assert found is not None
+    return found.status
+
+
+def test_a_run_whose_process_was_killed_is_failed_and_does_not_block_its_stream(
+    settings, killed
+) -> None:
+    instance, started = killed
+    produce(settings, [measure("a", 1.0, datetime.now(UTC))])
+    tags = {STREAM_TAG: "sensors.telemetry.measures", STEP_TAG: "land"}
+    dead = started(tags)
+    assert isinstance(tick(watch.land_measures, settings, instance), dg.RunRequest)
+    assert status_of(instance, dead) == dg.DagsterRunStatus.FAILURE
+    alive = started(tags, alive=True)
+    assert "is at it" in str(tick(watch.land_measures, settings, instance))
+    assert status_of(instance, alive) == dg.DagsterRunStatus.STARTED
+
+
+def test_a_killed_run_that_a_person_asked_for_is_failed_and_its_pool_is_free(
+    settings, killed
+) -> None:
+    instance, started = killed
+    dead, alive = started({}), started({}, alive=True)
+    assert tick(killed_runs.sweep_killed_runs, settings, instance) == "1 runs were killed"
+    assert status_of(instance, dead) == dg.DagsterRunStatus.FAILURE
+    assert status_of(instance, alive) == dg.DagsterRunStatus.STARTED
+
+
+def test_runs_of_a_shared_dagster_may_be_on_other_machines_and_are_left_alone(
+    settings, killed, monkeypatch
+) -> None:
+    instance, started = killed
+    elsewhere = started({})
+    monkeypatch.setenv("DE_STACK_PROFILE", "external")
+    assert "external" in str(tick(killed_runs.sweep_killed_runs, Settings(), instance))
+    assert status_of(instance, elsewhere) == dg.DagsterRunStatus.STARTED
+
+
+def test_a_run_that_ends_well_while_it_is_looked_at_stays_a_success(killed, monkeypatch) -> None:
+    instance, started = killed
+    run_id = started({})
+
+    def ends(*_: object) -> bool:
+        instance.report_dagster_event(
+            dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, "_job"), run_id
         )
-        instance.handle_new_event(_started(run.run_id, child.pid))
-        assert "is at it" in str(tick(watch.land_measures, settings, instance))
-        child.kill()
-        child.wait()
-        assert isinstance(tick(watch.land_measures, settings, instance), dg.RunRequest)
-        found = instance.get_run_by_id(run.run_id)
-        assert found is not None
-        assert found.status == dg.DagsterRunStatus.FAILURE
+        return False
+
+    monkeypatch.setattr(orphans, "_lives", ends)
+    assert orphans.sweep(instance) == []
+    assert status_of(instance, run_id) == dg.DagsterRunStatus.SUCCESS
 
 
 def _started(run_id: str, pid: int) -> EventLogEntry:
