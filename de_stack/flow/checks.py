@@ -36,7 +36,8 @@ class Difference:
 def broken_promises(settings: Settings, stream: Stream, hours: Range) -> tuple[int, dict[str, int]]:
     """(rows looked at, promise -> rows that break it) in silver; one event id twice counts too."""
     lake, table = Lake(settings), silver(settings, stream)
-    if commits.reconcile(lake, Ledger(settings), table) < 0:
+    version = commits.reconcile(lake, Ledger(settings), table)
+    if version < 0:
         return 0, {}
     promises = violations(stream)
     counts = ", ".join(
@@ -47,7 +48,7 @@ def broken_promises(settings: Settings, stream: Stream, hours: Range) -> tuple[i
         f"select count(*) as n, count(*) - count(distinct event_id) as twice, {counts} "
         f"from t where {_within(hours)}"
     )
-    (row,) = lake.query(table.uri, sql).to_pylist()
+    (row,) = lake.query(table.uri, sql, version).to_pylist()
     # An id may stand in two hours (two versions of one event with other times), hence hour by hour.
     twice = 0
     if row["twice"]:
@@ -55,7 +56,8 @@ def broken_promises(settings: Settings, stream: Stream, hours: Range) -> tuple[i
             f"select event_hour, event_id from t where {_within(hours)} "
             "group by 1, 2 having count(*) > 1"
         )
-        twice = lake.query(table.uri, f"select count(*) as n from ({inner})").to_pylist()[0]["n"]
+        counted = lake.query(table.uri, f"select count(*) as n from ({inner})", version)
+        twice = counted.to_pylist()[0]["n"]
     found = {name: row[f"p{i}"] for i, name in enumerate(promises)} | {"event_id is unique": twice}
     return row["n"], {name: count for name, count in found.items() if count}
 
@@ -78,13 +80,15 @@ def differences(
     Hours that are pending, because the source has moved on since, are not compared.
     """
     lake, ledger = Lake(settings), Ledger(settings)
-    if min(commits.reconcile(lake, ledger, t) for t in (source, target)) < 0:
+    of_source, of_target = (commits.reconcile(lake, ledger, t) for t in (source, target))
+    if min(of_source, of_target) < 0:
         return 0, []
     where = _within(hours)
-    left = _per_hour(lake, source, "count(*)", where)
-    right = _per_hour(lake, target, f'sum("{sum_of}")', where)
-    pending = set(ledger.pending(target.table_id, source.table_id))
-    compared = sorted((left.keys() | right.keys()) - pending)
+    left = _per_hour(lake, source, of_source, "count(*)", where)
+    right = _per_hour(lake, target, of_target, f'sum("{sum_of}")', where)
+    # What was pending between these two versions, not what is now: both may have moved on since.
+    behind = set(ledger.behind(target.table_id, of_target, source.table_id, of_source))
+    compared = sorted((left.keys() | right.keys()) - behind)
     return len(compared), [
         Difference(hour, left.get(hour, 0), right.get(hour, 0))
         for hour in compared
@@ -92,11 +96,10 @@ def differences(
     ]
 
 
-def _per_hour(lake: Lake, table: Table, what: str, where: str) -> dict[datetime, int]:
+def _per_hour(lake: Lake, table: Table, version: int, what: str, where: str) -> dict[datetime, int]:
     sql = f"select event_hour, {what} as n from t where {where} group by event_hour"
-    return {
-        commits.utc(r["event_hour"]): int(r["n"]) for r in lake.query(table.uri, sql).to_pylist()
-    }
+    rows = lake.query(table.uri, sql, version).to_pylist()
+    return {commits.utc(r["event_hour"]): int(r["n"]) for r in rows}
 
 
 def _within(hours: Range) -> str:

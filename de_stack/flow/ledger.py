@@ -143,6 +143,24 @@ class Ledger:
             )
         ]
 
+    def behind(
+        self, target: str, target_version: int, source: str, source_version: int
+    ) -> list[datetime]:
+        """Event hours of a source at a version that a table derived from it lacks at a version."""
+        return [
+            row[0]
+            for row in self._all(
+                "with used as (select distinct on (t.event_hour) t.event_hour, "
+                "(c.details->>'source_version')::bigint as version from ledger.touched t "
+                "join ledger.commits c using (table_id, version) "
+                "where t.table_id = %s and t.version <= %s order by t.event_hour, t.version desc) "
+                "select t.event_hour from ledger.touched t left join used u using (event_hour) "
+                "where t.table_id = %s and t.version <= %s group by t.event_hour, u.version "
+                "having max(t.version) > coalesce(u.version, -1) order by 1",
+                (target, target_version, source, source_version),
+            )
+        ]
+
     def newest(self, table_id: str) -> int | None:
         """Newest version of a table that changed rows; None before the first."""
         row = self._one("select max(version) from ledger.touched where table_id = %s", (table_id,))

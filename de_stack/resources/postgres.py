@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Database = Literal["ledger", "serving"]
 
+# A server that says these to a new connection will take it later.
+_MAY_PASS = ("starting up", "shutting down", "recovery", "not yet accepting", "too many", "slots")
+
 
 class Postgres:
     """One of our databases. Every block of work is one transaction."""
@@ -44,19 +47,23 @@ class Postgres:
             ) as connection:
                 yield connection
         except (
-            psycopg.errors.InvalidPassword,
-            psycopg.errors.InvalidAuthorizationSpecification,
-        ) as e:
-            raise PermanentFailure(tried, f"{self.database} refused us: {e}".strip()) from e
-        except (
             psycopg.OperationalError,
             psycopg.errors.SerializationFailure,
             psycopg.errors.DeadlockDetected,
         ) as error:
-            raise TransientFailure(
-                tried,
-                f"{self.database}: {error}".strip(),
-                self._settings.mending("postgres", f"{self.database}_dsn"),
-            ) from error
+            got = f"{self.database}: {error}".strip()
+            name = f"{self.database}_dsn"
+            if _refused(str(error)):
+                fix = f"correct DE_STACK_{name.upper()}, its password file or the server's rights"
+                raise PermanentFailure(tried, got, fix) from error
+            mending = self._settings.mending("postgres", name)
+            raise TransientFailure(tried, got, mending) from error
         except psycopg.Error as error:
             raise PermanentFailure(tried, f"{self.database}: {error}".strip()) from error
+
+
+def _refused(message: str) -> bool:
+    """True where the server, or the lack of a password, said no to us: libpq gives no code here."""
+    if "no password supplied" in message:
+        return True
+    return "FATAL:" in message and not any(word in message for word in _MAY_PASS)

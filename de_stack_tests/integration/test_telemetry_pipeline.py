@@ -10,12 +10,14 @@ import pytest
 
 from de_stack import partitions
 from de_stack.contracts import load_stream
+from de_stack.defs.telemetry import serve
 from de_stack.failures import PermanentFailure
-from de_stack.flow import counts, land
+from de_stack.flow import checks, counts, land
+from de_stack.flow import refine as refine_to
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.ledger_schema import ensure_schema
-from de_stack.flow.refine import refine
 from de_stack.resources.kafka import Kafka, ensure_topics
+from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
 from de_stack.settings import Settings
 from de_stack_tests.integration.pipeline import (
@@ -133,12 +135,20 @@ def test_a_late_row_repairs_the_numbers_of_its_hour(settings) -> None:
     run_all(settings)
     table = f"{settings.names.schema('telemetry')}.stats_measures"
     assert serving(settings, f"select count, mean from {table}") == [(2, 2.0)]
+    lake, ledger = Lake(settings), Ledger(settings)
+    silver, stats = refine_to.silver(settings, STREAM), serve.stats(settings)
+    before = lake.version(stats.uri)
     produce(settings, [measure("a", 8.0, hour + timedelta(minutes=2))])
     materialize(["bronze_measures"], this_hour())
     assert pending(settings) == [hour]
     run_all(settings)
     assert pending(settings) == []
     assert serving(settings, f"select count, mean from {table}") == [(3, 4.0)]
+    # A check that holds the old statistics beside the new silver must know that they differ rightly.
+    now = [lake.version(t.uri) for t in (stats, silver)]
+    assert ledger.behind(stats.table_id, before, silver.table_id, now[1]) == [hour]
+    assert ledger.behind(stats.table_id, now[0], silver.table_id, now[1]) == []
+    assert checks.differences(settings, silver, stats, "count", None) == (1, [])
 
 
 def test_an_idle_hour_materializes_to_nothing_and_succeeds(settings) -> None:
@@ -157,7 +167,7 @@ def test_a_period_that_a_killed_run_derived_is_told_to_dagster_by_the_next_run(s
     produce(settings, [measure("a", 1.0, first), measure("a", 1.0, second)])
     with dg.DagsterInstance.ephemeral() as instance:
         land.land(settings, STREAM, lambda: _session(settings), "killed before it could say so")
-        refine(settings, STREAM, first, first, lambda: _session(settings), "killed, too")
+        refine_to.refine(settings, STREAM, first, first, lambda: _session(settings), "killed, too")
         silver, bronze = (dg.AssetKey(["telemetry", f"{x}_measures"]) for x in ("silver", "bronze"))
         assert not instance.get_materialized_partitions(silver)
         materialize(["silver_measures"], second, instance=instance)
@@ -203,9 +213,7 @@ def test_two_landings_at_once_land_each_offset_once(settings) -> None:
 
 
 def test_publishing_an_older_version_changes_nothing(settings) -> None:
-    from de_stack.defs.telemetry import serve
     from de_stack.flow.publish import ServingTable, publish
-    from de_stack.resources.lake import Lake
 
     hour = this_hour() - timedelta(hours=1)
     produce(settings, [measure("a", 1.0, hour)])
