@@ -94,7 +94,7 @@ def derive(
     try:
         session = open_session(settings, spark)
         if is_new:
-            create(session, target)
+            create(session, lake, target)
         frame = session.read.format("delta").option("versionAsOf", source_version).load(source.uri)
         rows = frame.where((select or same_periods(source, first, last))(ledger, source_version))
         derived = transform(rows)

@@ -6,12 +6,17 @@ reading or writing rows.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from de_stack.failures import PermanentFailure
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from de_stack.resources.lake import Lake
 
 # Columns that readers filter by. Delta keeps statistics for these only: it would take the first 32
 # leaf columns otherwise, and a contract that grows past them would read every file in silence.
@@ -25,6 +30,7 @@ BRONZE_STATS = (
     "error",
 )
 EVENT_STATS = ("event_hour",)
+_OTHER_MAKER_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -39,11 +45,16 @@ class Table:
     grain: str
 
 
-def create(spark: SparkSession, table: Table) -> None:
+def create(spark: SparkSession, lake: Lake, table: Table) -> None:
     """Make the table if it is not there. Only features that delta-rs and DuckDB read as well.
 
     Two makers at once: one wins, the other gets Delta's conflict error, and may go on.
+
+    Raises:
+        PermanentFailure: something else lies at its place.
     """
+    from pyspark.errors import AnalysisException
+
     properties = {
         "delta.dataSkippingStatsColumns": ",".join(
             f"`{c}`" if c == "offset" else c for c in table.stats
@@ -53,10 +64,28 @@ def create(spark: SparkSession, table: Table) -> None:
         "delta.enableDeletionVectors": "false",
     }
     listed = ", ".join(f"'{k}' = '{v}'" for k, v in properties.items())
-    spark.sql(
+    statement = (
         f"CREATE TABLE IF NOT EXISTS delta.`{_path(table.uri)}` ({table.ddl}) USING delta "
         f"PARTITIONED BY ({table.partitioned_by}) TBLPROPERTIES ({listed})"
     )
+    end = time.monotonic() + _OTHER_MAKER_S
+    while True:
+        try:
+            spark.sql(statement)
+        except AnalysisException as error:
+            if "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION" not in str(error):
+                raise
+        # In a folder that is not empty, Delta may skip the statement in silence, and our first
+        # append would make a table of another layout. Another maker's commit may be on its way.
+        if lake.version(table.uri) is not None:
+            return
+        if time.monotonic() > end:
+            raise PermanentFailure(
+                f"make table {table.table_id}",
+                f"{table.uri} is not empty and no Delta table",
+                "look at what lies there, and move it away",
+            )
+        time.sleep(0.2)
 
 
 def _path(uri: str) -> str:

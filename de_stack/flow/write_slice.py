@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from de_stack.failures import TransientFailure
 from de_stack.flow import decoding, slices, tables
 from de_stack.resources.kafka import TopicState, spark_options
+from de_stack.resources.lake import Lake
 from de_stack.resources.spark import is_away, is_conflict, open_session
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def write_slice(
     try:
         spark = open_session(settings, session)
         if is_new:
-            tables.create(spark, table)
+            tables.create(spark, Lake(settings), table)
         frame = _rows(settings, stream, spark, state, piece)
         (
             frame.write.format("delta")

@@ -4,6 +4,7 @@ import math
 import statistics
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -14,6 +15,7 @@ from de_stack.defs.telemetry import serve
 from de_stack.failures import PermanentFailure
 from de_stack.flow import checks, counts, land
 from de_stack.flow import refine as refine_to
+from de_stack.flow.bronze import bronze
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.ledger_schema import ensure_schema
 from de_stack.resources.kafka import Kafka, ensure_topics
@@ -144,7 +146,7 @@ def test_a_late_row_repairs_the_numbers_of_its_hour(settings) -> None:
     run_all(settings)
     assert pending(settings) == []
     assert serving(settings, f"select count, mean from {table}") == [(3, 4.0)]
-    # A check that holds the old statistics beside the new silver must know that they differ rightly.
+    # Old statistics beside new silver differ rightly, and a check must know it.
     now = [lake.version(t.uri) for t in (stats, silver)]
     assert ledger.behind(stats.table_id, before, silver.table_id, now[1]) == [hour]
     assert ledger.behind(stats.table_id, now[0], silver.table_id, now[1]) == []
@@ -210,6 +212,19 @@ def test_two_landings_at_once_land_each_offset_once(settings) -> None:
     assert not failures
     found = counts.count(settings, STREAM)
     assert (found.bronze, found.waiting) == (3000, 0)
+
+
+def test_a_folder_that_is_no_table_is_refused_by_name_and_left_alone(settings) -> None:
+    table = bronze(settings, STREAM)
+    place = Path(table.uri) / "mine.txt"
+    place.parent.mkdir(parents=True)
+    place.write_text("mine")
+    produce(settings, [measure("a", 1.0, this_hour())])
+    with pytest.raises(
+        PermanentFailure, match=r"bronze_measures.* is not empty and no Delta table"
+    ):
+        land.land(settings, STREAM, lambda: _session(settings), "r")
+    assert [p.name for p in place.parent.iterdir()] == ["mine.txt"]
 
 
 def test_publishing_an_older_version_changes_nothing(settings) -> None:
