@@ -123,7 +123,7 @@ def _landed(
         table.uri,
         "select event_hour, count(*) as rows, count(*) filter (where " + late + ") as late_rows, "
         "min(ingest_hour) as ingest_first, max(ingest_hour) as ingest_last "
-        f"from t where {slice_condition(details['start'], details['end'])} "
+        f"from t where {slice_condition(details['topic_id'], details['start'], details['end'])} "
         "group by event_hour order by event_hour",
         version,
     ).to_pylist()
@@ -141,13 +141,17 @@ def _landed(
     return sum(row["rows"] for row in found), touched
 
 
-def slice_condition(start: Mapping[Any, int], end: Mapping[Any, int]) -> str:
-    """SQL condition for the rows of a slice; statistics on both columns find its files."""
+def slice_condition(topic_id: str, start: Mapping[Any, int], end: Mapping[Any, int]) -> str:
+    """SQL condition for the rows of a slice; statistics on two of the columns find its files.
+
+    A topic that was made anew counts its offsets from 0 again, hence its id.
+    """
     conditions = [
         f'(partition = {int(p)} and "offset" >= {int(start[p])} and "offset" < {int(end[p])})'
         for p in end
     ]
-    return f"({' or '.join(conditions)})"
+    quoted = topic_id.replace("'", "''")
+    return f"topic_id = '{quoted}' and ({' or '.join(conditions)})"
 
 
 def utc(moment: datetime) -> datetime:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from de_stack import partitions
 from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.flow import commits, slices, tables
 from de_stack.flow.bronze import bronze
+from de_stack.flow.decisions import Decisions
 from de_stack.flow.ledger import Landed, Ledger
 from de_stack.flow.write_slice import write_slice
 from de_stack.resources.kafka import Kafka, TopicState
@@ -58,8 +59,8 @@ def waiting(settings: Settings, stream: Stream, deadline_ms: int = 2000) -> int:
     state = Kafka(settings).topic_state(topic, deadline_ms)
     if state is None:
         raise _no_topic(settings, topic)
-    piece = _plan(table, state, landed, 2**62)
-    return piece.size if piece else 0
+    decisions = Decisions(settings, table.table_id)
+    return _plan(stream, state, landed, decisions, 2**62).size
 
 
 def land(
@@ -82,6 +83,7 @@ def land(
     state = Kafka(settings).topic_state(topic)
     if state is None:
         raise _no_topic(settings, topic)
+    decisions = Decisions(settings, table.table_id)
     landing, lost = Landing(), 0
     while True:
         is_new = commits.reconcile(lake, ledger, table) < 0
@@ -89,9 +91,10 @@ def land(
         if landed and any(end < landed.offsets.get(p, 0) for p, end in state.end.items()):
             # Another writer has gone past the end that we saw; or the log was cut, then refuse.
             state = Kafka(settings).topic_state(topic) or state
-        piece = _plan(table, state, landed, settings.slice_max_rows)
-        if piece is None:
+        plan = _plan(stream, state, landed, decisions, settings.slice_max_rows)
+        if plan.piece is None:
             return landing
+        piece = plan.piece
         number = landed.slice + 1 if landed else 0
         token, metadata = commits.envelope(
             "land",
@@ -103,7 +106,8 @@ def land(
             start=piece.start,
             end=piece.end,
             # All partitions: one that retention had emptied before we came has lost nothing.
-            landed={**(landed.offsets if landed else state.begin), **piece.end},
+            landed={**plan.landed, **piece.end},
+            gaps=[asdict(gap) for gap in plan.gaps],
             late_after_s=int(
                 (partitions.step(stream.grain) + stream.allowed_lateness).total_seconds()
             ),
@@ -117,7 +121,7 @@ def land(
             if lost >= _MAX_LOST_RACES:
                 raise TransientFailure(f"land {topic}", f"lost {lost} races for a slice")
             continue
-        _count(lake, table, piece, version, landing)
+        _count(lake, table, state.topic_id, piece, version, landing)
         log.info("landed slice %d of %s: version %d, %s", number, topic, version, piece.end)
 
 
@@ -127,37 +131,64 @@ def _no_topic(settings: Settings, topic: str) -> PermanentFailure:
     )
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """The next slice (None when nothing is new), where landing stands, what is lost for good."""
+
+    piece: slices.Slice | None
+    landed: slices.Offsets
+    gaps: list[slices.Missing]
+
+    @property
+    def size(self) -> int:
+        return self.piece.size if self.piece else 0
+
+
 def _plan(
-    table: tables.Table, state: TopicState, landed: Landed | None, max_rows: int
-) -> slices.Slice | None:
+    stream: Stream, state: TopicState, landed: Landed | None, decisions: Decisions, max_rows: int
+) -> _Plan:
     tried = f"plan the next slice of {state.topic}"
     if landed and landed.topic_id != state.topic_id:
+        if not decisions.is_accepted(landed.topic_id, state.topic_id):
+            raise PermanentFailure(
+                tried,
+                f"the topic was made anew: what landed came from topic id {landed.topic_id}, "
+                f"the broker has {state.topic_id}",
+                f"if that is meant, `de-stack offsets accept-topic {stream.name}`",
+            )
+        landed = None  # Its offsets are another topic's.
+    offsets = landed.offsets if landed else {}
+    missing = slices.missing_ranges(offsets, state.begin, first_slice=landed is None)
+    if gaps := decisions.open_gaps(state.topic_id, missing):
+        named = ", ".join(f"partition {g.partition} offsets {g.first}..{g.last}" for g in gaps)
         raise PermanentFailure(
             tried,
-            f"the topic was made anew: {table.table_id} holds topic id {landed.topic_id}, "
-            f"the broker has {state.topic_id}",
+            f"Kafka no longer has {named}: they were never landed",
+            f"if they are lost for good, `de-stack offsets accept-gap {stream.name}`",
         )
-    offsets = landed.offsets if landed else {}
-    if gaps := slices.missing_ranges(offsets, state.begin, first_slice=landed is None):
-        named = ", ".join(f"partition {g.partition} offsets {g.first}..{g.last}" for g in gaps)
-        raise PermanentFailure(tried, f"Kafka no longer has {named}: they were never landed")
     back = {p: end for p, end in state.end.items() if end < offsets.get(p, 0)}
     if back:
         named = ", ".join(
             f"partition {p} ends at {e}, landed {offsets[p]}" for p, e in back.items()
         )
         raise PermanentFailure(tried, f"the topic's log was cut: {named}")
-    return slices.next_slice(offsets, state.begin, state.end, max_rows)
+    piece = slices.next_slice(offsets, state.begin, state.end, max_rows)
+    return _Plan(piece, offsets or state.begin, missing)
 
 
 def _count(
-    lake: Lake, table: tables.Table, piece: slices.Slice, version: int, landing: Landing
+    lake: Lake,
+    table: tables.Table,
+    topic_id: str,
+    piece: slices.Slice,
+    version: int,
+    landing: Landing,
 ) -> None:
     landing.slices += 1
     found = lake.query(
         table.uri,
         "select ingest_hour, count(*) as rows, count(error) as dead from t "
-        f"where {commits.slice_condition(piece.start, piece.end)} group by ingest_hour",
+        f"where {commits.slice_condition(topic_id, piece.start, piece.end)} group by ingest_hour",
         version,
     ).to_pylist()
     for row in found:

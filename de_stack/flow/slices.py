@@ -5,6 +5,7 @@ Belongs here: pure arithmetic on offsets. Does not belong here: Kafka, Delta, cl
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 Offsets = dict[int, int]
@@ -41,6 +42,24 @@ def missing_ranges(landed: Offsets, begin: Offsets, first_slice: bool) -> list[M
         for p in sorted(begin)
         if begin[p] > landed.get(p, 0)
     ]
+
+
+def uncovered(gap: Missing, accepted: Iterable[Missing]) -> list[Missing]:
+    """The parts of a gap that no accepted range covers."""
+    left, position = [], gap.first
+    for known in sorted((a for a in accepted if a.partition == gap.partition), key=_order):
+        if known.first > position:
+            left.append(Missing(gap.partition, position, min(known.first - 1, gap.last)))
+        position = max(position, known.last + 1)
+        if position > gap.last:
+            break
+    if position <= gap.last:
+        left.append(Missing(gap.partition, position, gap.last))
+    return [part for part in left if part.first <= part.last]
+
+
+def _order(gap: Missing) -> tuple[int, int]:
+    return gap.first, gap.last
 
 
 def next_slice(landed: Offsets, begin: Offsets, end: Offsets, max_rows: int) -> Slice | None:

@@ -18,7 +18,7 @@ from de_stack.flow import refine as refine_to
 from de_stack.flow.bronze import bronze
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.ledger_schema import ensure_schema
-from de_stack.resources.kafka import Kafka, ensure_topics
+from de_stack.resources.kafka import ensure_topics
 from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
 from de_stack.settings import Settings
@@ -256,37 +256,6 @@ def test_publishing_an_older_version_changes_nothing(settings) -> None:
     assert (done.rows, done.hours, done.skipped) == (0, 0, 1)
     table = f"{settings.names.schema('telemetry')}.stats_measures"
     assert serving(settings, f"select count from {table}") == [(2,)]
-
-
-def test_a_topic_that_was_made_anew_is_refused(settings) -> None:
-    produce(settings, [measure("a", 1.0, this_hour())])
-    materialize(["bronze_measures"], this_hour())
-    topic = settings.names.topic("telemetry", "measures")
-    with Kafka(settings).admin("delete in a test") as client:
-        client.delete_topics([topic])
-    for _ in range(50):
-        if Kafka(settings).topic_state(topic) is None:
-            break
-        threading.Event().wait(0.1)
-    ensure_topics(settings)
-    with pytest.raises(PermanentFailure, match="made anew"):
-        land.land(settings, STREAM, lambda: _session(settings), "r")
-
-
-def test_offsets_that_kafka_deleted_before_they_landed_are_named(settings) -> None:
-    from kafka.structs import TopicPartition
-
-    produce(settings, [measure("a", float(i), this_hour()) for i in range(10)])
-    materialize(["bronze_measures"], this_hour())
-    produce(settings, [measure("a", float(i), this_hour()) for i in range(10)])
-    topic = settings.names.topic("telemetry", "measures")
-    state = Kafka(settings).topic_state(topic)
-    assert state is not None
-    partition = max(state.end, key=lambda p: state.end[p])
-    with Kafka(settings).admin("delete in a test") as client:
-        client.delete_records({TopicPartition(topic, partition): 15})
-    with pytest.raises(PermanentFailure, match=rf"partition {partition} offsets 10\.\.14"):
-        land.land(settings, STREAM, lambda: _session(settings), "r")
 
 
 def _session(settings: Settings):  # noqa: ANN202

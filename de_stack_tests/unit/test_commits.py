@@ -63,6 +63,7 @@ def ledger() -> Any:
 
 SCHEMA = pa.schema(
     [
+        ("topic_id", pa.string()),
         ("partition", pa.int32()),
         ("offset", pa.int64()),
         ("broker_time", pa.timestamp("us", "UTC")),
@@ -77,7 +78,8 @@ def row(offset: int, event: datetime | None, broker: datetime = TEN) -> dict[str
     """A bronze row of partition 0, without what nobody asks here."""
     floor = broker.replace(minute=0, second=0, microsecond=0)
     hour = event and event.replace(minute=0)
-    return dict(zip(SCHEMA.names, (0, offset, broker, floor, hour, date(2026, 5, 1)), strict=True))
+    values = ("t", 0, offset, broker, floor, hour, date(2026, 5, 1))
+    return dict(zip(SCHEMA.names, values, strict=True))
 
 
 def write(
@@ -304,8 +306,9 @@ def test_what_was_adopted_before_a_foreign_commit_stays_adopted(
     assert ledger.kinds == ["land"]
 
 
-def test_a_slice_is_found_by_partition_and_offset() -> None:
-    assert slice_condition({"0": 1, "1": 5}, {"0": 3, "1": 6}) == (
+def test_a_slice_is_found_by_topic_partition_and_offset() -> None:
+    assert slice_condition("it's", {"0": 1, "1": 5}, {"0": 3, "1": 6}) == (
+        "topic_id = 'it''s' and "
         '((partition = 0 and "offset" >= 1 and "offset" < 3)'
         ' or (partition = 1 and "offset" >= 5 and "offset" < 6))'
     )

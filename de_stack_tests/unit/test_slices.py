@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from de_stack.flow.slices import Missing, Offsets, Slice, missing_ranges, next_slice
+from de_stack.flow.slices import Missing, Offsets, Slice, missing_ranges, next_slice, uncovered
 
 
 @st.composite
@@ -125,3 +125,20 @@ def test_without_missing_ranges_the_next_slice_starts_where_the_last_one_ended(
     piece = next_slice(landed, begin, end, 10)
     for p, start in (piece.start if piece else {}).items():
         assert start == landed.get(p, 0)
+
+
+RANGES = st.tuples(st.integers(0, 30), st.integers(0, 30)).map(
+    lambda pair: Missing(0, min(pair), max(pair))
+)
+
+
+@given(RANGES, st.lists(RANGES))
+def test_what_is_left_of_a_gap_is_exactly_what_nobody_accepted(
+    gap: Missing, accepted: list[Missing]
+) -> None:
+    def offsets(ranges: list[Missing]) -> list[int]:
+        return [o for r in ranges for o in range(r.first, r.last + 1)]
+
+    elsewhere = Missing(1, 0, 30)
+    left = offsets(uncovered(gap, [elsewhere, *accepted]))
+    assert left == [o for o in offsets([gap]) if o not in set(offsets(accepted))]
