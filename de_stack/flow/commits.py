@@ -38,6 +38,7 @@ _FORMAT = 1
 _DETAILS = {
     "land": {"token", "run_id", "slice", "topic_id", "start", "end", "landed", "late_after_s"},
     "derive": {"token", "run_id", "source_version", "first", "last"},
+    "repair": {"token", "run_id", "lost"},
 }
 
 
@@ -106,6 +107,8 @@ def _read(
     if details["kind"] == "land":
         rows, touched = _landed(lake, table, commit.version, details)
         return "land", rows, touched
+    if details["kind"] == "repair":
+        return "repair", None, []
     first, last = (datetime.fromisoformat(details[k]) for k in ("first", "last"))
     return (
         "derive",

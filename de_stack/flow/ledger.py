@@ -130,6 +130,37 @@ class Ledger:
         with self._postgres.transaction(f"enter what {consumer} has used") as connection:
             _apply(connection, consumer, hours, source_version, run_id, only_forward=True)
 
+    def forget(self, table_id: str, version: int) -> int:
+        """Take a commit and what it applied out again; how many event hours it had touched.
+
+        What the table has used of its source is then what its commits before say.
+        """
+        with self._postgres.transaction(f"forget commit {version} of {table_id}") as connection:
+            hours = connection.execute(
+                "delete from ledger.touched where table_id = %s and version >= %s "
+                "returning event_hour",
+                (table_id, version),
+            ).fetchall()
+            connection.execute(
+                "delete from ledger.commits where table_id = %s and version >= %s",
+                (table_id, version),
+            )
+            lost = [row[0] for row in hours]
+            connection.execute(
+                "delete from ledger.applied where consumer = %s and event_hour = any(%s)",
+                (table_id, lost),
+            )
+            connection.execute(
+                "insert into ledger.applied (consumer, event_hour, source_version, run_id) "
+                "select distinct on (t.event_hour) t.table_id, t.event_hour, "
+                "(c.details->>'source_version')::bigint, c.details->>'run_id' "
+                "from ledger.touched t join ledger.commits c using (table_id, version) "
+                "where t.table_id = %s and c.kind = 'derive' and t.event_hour = any(%s) "
+                "order by t.event_hour, t.version desc",
+                (table_id, lost),
+            )
+        return len(set(lost))
+
     def pending(self, consumer: str, source: str) -> list[datetime]:
         """Event hours of `source` touched after what `consumer` has used of them, oldest first."""
         return [
