@@ -7,18 +7,25 @@ Profile `embedded` (the default): `de-stack up` starts the systems and writes wh
 `<home>/state.json`; addresses come from there and from nowhere else, so that a shell with old
 exports cannot lead a process astray. Profile `external`: the systems are somebody else's and every
 address comes from the environment (`DE_STACK_KAFKA_BOOTSTRAP`, ...). All other settings:
-environment, then what `up` was given last, then the default.
+environment, then what `up` was given last, then the default. An empty variable is none.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from de_stack.failures import PermanentFailure
 from de_stack.naming import Names
@@ -99,11 +106,55 @@ def _namespace(value: str) -> str:
     return value
 
 
+def variable(name: str) -> str:
+    """The environment's word for a setting: `DE_STACK_NAMESPACE`."""
+    return f"DE_STACK_{name.upper()}"
+
+
+def _refused(error: ValidationError | SettingsError, given: Collection[str]) -> PermanentFailure:
+    """Which variables are wrong, why, and where they come from; never what they hold.
+
+    Args:
+        error: what pydantic says.
+        given: settings that are arguments.
+    """
+    if isinstance(error, ValidationError):
+        wrong = [
+            (str(e["loc"][0]), ": ".join([*map(str, e["loc"][1:]), e["msg"]]))
+            for e in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+    else:
+        # `error parsing value for field "spark_config" from source ...`, and its cause says why.
+        found = re.search('"(.+?)"', str(error))
+        wrong = [(found[1] if found else "?", f"not JSON: {error.__cause__}")]
+    remembered = [
+        variable(name)
+        for name, _ in wrong
+        if name in STICKY and name not in given and not os.environ.get(variable(name))
+    ]
+    told = [
+        f"{variable(name)}{' (remembered by `up`)' if variable(name) in remembered else ''}: "
+        + reason.removeprefix("Value error, ")
+        for name, reason in wrong
+    ]
+    fixes = []
+    if remembered:
+        fixes.append(f"`{' '.join(f'{name}=' for name in remembered)} de-stack up` forgets it")
+    if len(remembered) < len(wrong):
+        fixes.append("correct or unset what is named; the README lists all settings")
+    return PermanentFailure("read the settings", "; ".join(told), ", ".join(fixes))
+
+
 class Settings(BaseSettings):
-    """All settings. Read once per process: `Settings()`."""
+    """All settings. Read once per process: `Settings()`.
+
+    Raises:
+        PermanentFailure: one is wrong; the message names the variable and says why.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="DE_STACK_",
+        env_ignore_empty=True,
         frozen=True,
         extra="ignore",
         nested_model_default_partial_update=True,
@@ -143,6 +194,13 @@ class Settings(BaseSettings):
     mart_interval_seconds: int = Field(default=3600, ge=1)
     slice_max_rows: int = Field(default=500_000, ge=1)
     generator_rate: float | None = Field(default=None, gt=0)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except (ValidationError, SettingsError) as error:
+            # Pydantic's own words would show values, and some are secrets.
+            raise _refused(error, values) from None
 
     @classmethod
     def settings_customise_sources(

@@ -43,6 +43,7 @@ def demo(
 
     for name, value in _CADENCE.items():
         os.environ.setdefault(name, value)
+    stack.check_settings()
     console = Console(width=None if typer.get_text_stream("stdout").isatty() else 132)
     seconds: dict[str, float] = {}
     if given := os.environ.get("DE_STACK_SETUP_SECONDS"):

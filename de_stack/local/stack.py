@@ -19,7 +19,7 @@ from de_stack.local import ports, postgres, postgres_files, processes, state, su
 from de_stack.local.registry import SERVICES, check, stopping_waves, with_dependencies
 from de_stack.local.service import Service, Site
 from de_stack.local.starting import Starter
-from de_stack.settings import default_home
+from de_stack.settings import Settings, default_home
 
 Say = Callable[[str], None]
 # How often `up` chooses ports when others take them before our services listen.
@@ -36,13 +36,24 @@ def embedded_home() -> Path:
     Raises:
         PermanentFailure: the profile says that the systems are somebody else's.
     """
-    if (profile := os.environ.get("DE_STACK_PROFILE", "embedded")) != "embedded":
+    if (profile := os.environ.get("DE_STACK_PROFILE") or "embedded") != "embedded":
         raise PermanentFailure(
             "manage local services",
             f"profile {profile}: the systems are somebody else's, nothing is started or stopped",
             "unset DE_STACK_PROFILE",
         )
     return default_home()
+
+
+def check_settings() -> None:
+    """Refuse what `up` would be given: once remembered, it would break every later command.
+
+    Raises:
+        PermanentFailure: a setting is wrong.
+    """
+    # What is about to be forgotten may be what is wrong: its default stands in for it.
+    fields = Settings.model_fields
+    Settings(**{name: fields[name].default for name in state.forgotten_in(os.environ)})
 
 
 def site_of(home: Path) -> Site:
@@ -71,9 +82,11 @@ def up(names: Iterable[str] = (), say: Say = _quiet) -> dict[str, float]:
         Seconds until ready, per service that had to be started.
 
     Raises:
-        Failure: a service did not become ready. The others go on running.
+        Failure: a setting is wrong, and nothing was touched; or a service did not become ready, and
+            the others go on running.
     """
     home = embedded_home()
+    check_settings()
     wanted = with_dependencies(names)
     # A run with another home in its environment would read another state file.
     os.environ["DE_STACK_HOME"] = str(home)
@@ -119,6 +132,8 @@ def _remember(home: Path, wanted: list[Service], reserve: Callable[[int], bool],
         say(sentence)
     known["ports"] |= chosen
     known["settings"] |= state.sticky_from(os.environ)
+    for name in state.forgotten_in(os.environ):
+        known["settings"].pop(name, None)
     known["settings"] |= {
         "lake_uri": str(home / "lake"),
         "warehouse_path": str(home / "warehouse.duckdb"),
@@ -185,6 +200,7 @@ def stop(names: Iterable[str], say: Say = _quiet) -> None:
 def restart(names: Iterable[str], say: Say = _quiet) -> dict[str, float]:
     """Stop services and start them again, with the environment of this call."""
     names = check(names)
+    check_settings()
     stop(names, say)
     return up(names, say)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from de_stack.failures import PermanentFailure
-from de_stack.settings import STICKY, read_state
+from de_stack.settings import STICKY, read_state, variable
 
 # They would break class paths, comma lists and the supervisor's configuration.
 _BAD = set(":;,#%'\"\\\n\t")
@@ -66,8 +66,12 @@ def save(home: Path, state: Mapping[str, Any]) -> None:
 
 def sticky_from(environ: Mapping[str, str]) -> dict[str, str]:
     """Remembered settings that are given in this environment."""
-    names = {name: f"DE_STACK_{name.upper()}" for name in STICKY}
-    return {name: environ[variable] for name, variable in names.items() if variable in environ}
+    return {name: environ[variable(name)] for name in STICKY if environ.get(variable(name))}
+
+
+def forgotten_in(environ: Mapping[str, str]) -> set[str]:
+    """Remembered settings that are given as nothing: `DE_STACK_GENERATOR_RATE= de-stack up`."""
+    return {name for name in STICKY if environ.get(variable(name)) == ""}
 
 
 @contextmanager

@@ -143,6 +143,16 @@ def test_env_before_up_says_what_to_do(tmp_path: Path) -> None:
     assert "run `de-stack up`" in done.stderr
 
 
+def test_a_mistyped_setting_is_one_clear_line_and_is_not_remembered(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    for command in (("up",), ("demo",), ("status",)):
+        done = run(*command, DE_STACK_HOME=str(home), DE_STACK_NAMESPACE="Alice-1")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "DE_STACK_NAMESPACE: namespace 'Alice-1': use a-z" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert not home.exists()
+
+
 def test_logs_prints_the_last_lines(stack: Settings) -> None:
     done = run("logs", "kafka", "-n", "3")
     assert done.returncode == 0

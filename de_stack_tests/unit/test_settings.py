@@ -2,6 +2,7 @@
 
 import json
 import os
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,6 @@ def test_what_a_person_is_told_to_do_is_what_the_profile_allows(home: Path) -> N
     ("name", "value"),
     [
         ("PROFILE", "cloud"),
-        ("PROFILE", ""),
         ("NAMESPACE", "Has-Dash"),
         ("NAMESPACE", "line\n"),
         ("KAFKA_REPLICAS", "0"),
@@ -145,8 +145,49 @@ def test_a_wrong_setting_is_refused_at_once(
     home: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(f"DE_STACK_{name}", value)
-    with pytest.raises(ValidationError, match=name.lower()):
+    with pytest.raises(PermanentFailure, match=f"DE_STACK_{name}: .*a retry cannot help.*unset"):
         Settings()
+
+
+def test_what_is_wrong_with_a_setting_is_said_without_what_it_holds(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DE_STACK_PROFILE", "external")
+    for value, reason in (
+        (f"{{{SECRET}", "DE_STACK_LAKE_STORAGE_OPTIONS: not JSON"),
+        (json.dumps({"KEY": [SECRET]}), "DE_STACK_LAKE_STORAGE_OPTIONS: KEY: Input should be"),
+    ):
+        monkeypatch.setenv("DE_STACK_LAKE_STORAGE_OPTIONS", value)
+        with pytest.raises(PermanentFailure, match=reason) as refused:
+            Settings()
+        assert SECRET not in "".join(traceback.format_exception(refused.value))
+
+
+def test_a_wrong_setting_that_up_remembers_is_told_with_the_command_that_forgets_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(home, namespace="Alice-1", generator_rate="fast")
+    with pytest.raises(PermanentFailure) as refused:
+        Settings()
+    assert "DE_STACK_NAMESPACE (remembered by `up`): namespace 'Alice-1': use a-z" in str(
+        refused.value
+    )
+    assert "`DE_STACK_NAMESPACE= DE_STACK_GENERATOR_RATE= de-stack up` forgets it" in str(
+        refused.value
+    )
+    monkeypatch.setenv("DE_STACK_NAMESPACE", "Bob-1")
+    monkeypatch.setenv("DE_STACK_GENERATOR_RATE", "5")
+    with pytest.raises(PermanentFailure, match="DE_STACK_NAMESPACE: namespace 'Bob-1'.*unset"):
+        Settings()
+
+
+def test_an_empty_variable_is_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remember(home, namespace="up")
+    for name in ("PROFILE", "NAMESPACE", "GENERATOR_RATE", "LAKE_STORAGE_OPTIONS"):
+        monkeypatch.setenv(f"DE_STACK_{name}", "")
+    settings = Settings()
+    assert (settings.profile, settings.namespace) == ("embedded", "up")
+    assert (settings.generator_rate, settings.lake_storage_options) == (None, {})
 
 
 def test_settings_do_not_change(home: Path) -> None:
