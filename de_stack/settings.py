@@ -49,13 +49,18 @@ STICKY = frozenset(
 )
 
 
+def _absolute(home: Path) -> Path:
+    """The one spelling of a home: processes are told by it whose they are."""
+    return home.expanduser().resolve()
+
+
 def default_home() -> Path:
     """`DE_STACK_HOME`, else `.de_stack` in the checkout (when installed: in the current folder)."""
     if given := os.environ.get("DE_STACK_HOME"):
-        return Path(given).expanduser().resolve()
+        return _absolute(Path(given))
     checkout = Path(__file__).resolve().parent.parent
     root = checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
-    return root / ".de_stack"
+    return _absolute(root / ".de_stack")
 
 
 def read_state(home: Path) -> dict[str, Any]:
@@ -97,7 +102,7 @@ class _StateSource(PydanticBaseSettingsSource):
         if (profile or "embedded") != "embedded":
             return {}
         home = self.current_state.get("home")
-        state = read_state(Path(home) if home else default_home())
+        state = read_state(_absolute(Path(home)) if home else default_home())
         return {k: v for k, v in state.get("settings", {}).items() if k in self._names}
 
 
@@ -161,7 +166,7 @@ class Settings(BaseSettings):
     )
 
     profile: Literal["embedded", "external"] = "embedded"
-    home: Path = Field(default_factory=default_home)
+    home: Annotated[Path, AfterValidator(_absolute)] = Field(default_factory=default_home)
     namespace: Annotated[str, AfterValidator(_namespace)] = ""
 
     kafka_bootstrap: str | None = None

@@ -218,5 +218,22 @@ def test_the_home_is_the_checkouts_unless_it_is_moved(
     assert default_home() == Path.home() / "somewhere"
 
 
+def test_a_home_has_one_meaning_however_it_is_spelled(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(home))
+    (home / "real").mkdir()
+    (home / "link").symlink_to("real")
+    remember(home / "real", namespace="there")
+    monkeypatch.chdir(home)
+    for spelled in ("~/real", "real", "real/../link", str(home / "link")):
+        monkeypatch.setenv("DE_STACK_HOME", spelled)
+        assert default_home() == Settings().home == home / "real"
+        assert Settings().namespace == "there"
+        monkeypatch.delenv("DE_STACK_HOME")
+        given = Settings(home=Path(spelled))
+        assert (given.home, given.namespace) == (home / "real", "there")
+
+
 def test_names_are_those_of_the_namespace(home: Path) -> None:
     assert Settings(namespace="mine").names.topic("lab", "things") == "mine.lab.things"
