@@ -4,10 +4,11 @@ Belongs here: what can be set, its default, where the value comes from. Does not
 starting or calling the systems that the settings name.
 
 Profile `embedded` (the default): `de-stack up` starts the systems and writes where they are to
-`<home>/state.json`; addresses come from there and from nowhere else, so that a shell with old
-exports cannot lead a process astray. Profile `external`: the systems are somebody else's and every
-address comes from the environment (`DE_STACK_KAFKA_BOOTSTRAP`, ...). All other settings:
-environment, then what `up` was given last, then the default. An empty variable is none.
+`<home>/state.json`; addresses come from there and from nowhere else, and how to log in elsewhere is
+not read, so that a shell with old exports cannot lead a process astray. Profile `external`: the
+systems are somebody else's and every address comes from the environment
+(`DE_STACK_KAFKA_BOOTSTRAP`, ...). All other settings: environment, then what `up` was given last,
+then the default. An empty variable is none.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -41,6 +43,19 @@ ADDRESSES = frozenset(
         "collector_url",
         "webserver_url",
         "warehouse_path",
+    }
+)
+# What goes with the addresses of somebody else's systems: the embedded ones need none of it.
+ELSEWHERE = frozenset(
+    {
+        "kafka_security_protocol",
+        "kafka_sasl_mechanism",
+        "kafka_sasl_username",
+        "kafka_sasl_password",
+        "kafka_ssl_cafile",
+        "kafka_replicas",
+        "lake_storage_options",
+        "spark_config",
     }
 )
 # What `up` remembers for the commands that follow it.
@@ -86,6 +101,21 @@ def _broken(path: Path, got: str) -> PermanentFailure:
     return PermanentFailure(f"read {path}", got, fix)
 
 
+def _is_embedded(given: dict[str, Any]) -> bool:
+    """As the arguments say, which are read first, else the environment."""
+    return (given.get("profile") or os.environ.get("DE_STACK_PROFILE") or "embedded") == "embedded"
+
+
+class _Environment(EnvSettingsSource):
+    """The environment; in profile embedded without what is about somebody else's systems."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        # Here and not afterwards: what is not read need not be JSON either.
+        if field_name in ADDRESSES | ELSEWHERE and _is_embedded(self.current_state):
+            return None, field_name, False
+        return super().get_field_value(field, field_name)
+
+
 class _StateSource(PydanticBaseSettingsSource):
     """Settings that `de-stack up` wrote down."""
 
@@ -97,9 +127,7 @@ class _StateSource(PydanticBaseSettingsSource):
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        # Arguments were read before us; the environment may come after.
-        profile = self.current_state.get("profile") or os.environ.get("DE_STACK_PROFILE")
-        if (profile or "embedded") != "embedded":
+        if not _is_embedded(self.current_state):
             return {}
         home = self.current_state.get("home")
         state = read_state(_absolute(Path(home)) if home else default_home())
@@ -212,7 +240,7 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
@@ -220,7 +248,7 @@ class Settings(BaseSettings):
         return (
             init_settings,
             _StateSource(settings_cls, ADDRESSES),
-            env_settings,
+            _Environment(settings_cls),
             _StateSource(settings_cls, STICKY),
         )
 

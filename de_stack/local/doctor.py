@@ -18,7 +18,7 @@ from de_stack.failures import Failure
 from de_stack.local import exports, jars, java, ports, state, supervisor, versions
 from de_stack.local.finding import Finding
 from de_stack.local.registry import SERVICES
-from de_stack.settings import ADDRESSES, Settings
+from de_stack.settings import ADDRESSES, ELSEWHERE, Settings, variable
 
 _DISK_GB, _MEMORY_GB = 3.0, 3.0
 
@@ -132,6 +132,18 @@ def environment(
         )
         for name, value in sorted(wanted.items())
         if environ.get(name, value) != value
+    ]
+    # Not what they hold: some are secrets.
+    stale += [
+        Finding(
+            f"${name}",
+            False,
+            "is set and is not read: it is about somebody else's systems, and the profile is "
+            "embedded",
+            f"`unset {name}`, or DE_STACK_PROFILE=external with all addresses",
+        )
+        for name in sorted(map(variable, ELSEWHERE))
+        if environ.get(name)
     ]
     return stale or [Finding("environment", True, "agrees with the state")]
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from de_stack.failures import PermanentFailure
-from de_stack.settings import ADDRESSES, STICKY, Settings, default_home, read_state
+from de_stack.settings import ADDRESSES, ELSEWHERE, STICKY, Settings, default_home, read_state
 
 SECRET = "s3cret-of-the-test"
 
@@ -30,8 +30,8 @@ def remember(home: Path, **values: Any) -> None:
 
 
 def test_every_address_and_every_sticky_setting_is_a_setting() -> None:
-    assert set(Settings.model_fields) >= ADDRESSES | STICKY
-    assert not ADDRESSES & STICKY
+    assert set(Settings.model_fields) >= ADDRESSES | ELSEWHERE | STICKY
+    assert not (ADDRESSES | ELSEWHERE) & STICKY
 
 
 def test_defaults_need_nothing(home: Path) -> None:
@@ -49,6 +49,20 @@ def test_embedded_addresses_come_from_the_state_and_not_from_old_exports(
     settings = Settings()
     assert settings.need("kafka_bootstrap") == "127.0.0.1:1"
     assert settings.need("ledger_dsn") == "postgresql://l"
+
+
+def test_what_is_exported_for_somebody_elses_systems_is_not_read_in_profile_embedded(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_over = dict.fromkeys(ADDRESSES | ELSEWHERE, "{not even JSON")
+    for name, value in left_over.items():
+        monkeypatch.setenv(f"DE_STACK_{name.upper()}", value)
+    settings = Settings()
+    defaults = {name: Settings.model_fields[name].default for name in left_over}
+    assert {name: getattr(settings, name) for name in left_over} == defaults
+    assert Settings(spark_config={"a": "b"}).spark_config == {"a": "b"}
+    with pytest.raises(PermanentFailure, match="DE_STACK_.*not JSON"):
+        Settings(profile="external")
 
 
 def test_external_addresses_come_from_the_environment_and_not_from_an_old_state(
@@ -144,6 +158,7 @@ def test_what_a_person_is_told_to_do_is_what_the_profile_allows(home: Path) -> N
 def test_a_wrong_setting_is_refused_at_once(
     home: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
+    monkeypatch.setenv("DE_STACK_PROFILE", "external")
     monkeypatch.setenv(f"DE_STACK_{name}", value)
     with pytest.raises(PermanentFailure, match=f"DE_STACK_{name}: .*a retry cannot help.*unset"):
         Settings()
