@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import httpx
+import jsonschema
 import pytest
 
 from de_stack.contracts import load_all
 from de_stack.contracts.decode import decoder_for
+from de_stack.contracts.schemas import json_schema
 from de_stack.contracts.topics import MAX_MESSAGE_BYTES
 from de_stack.failures import TransientFailure
 from de_stack.sources.collector.app import make_app
@@ -61,7 +63,7 @@ def house() -> SimpleNamespace:
     limits = Limits(body_bytes=2 << 20, items=50, request_seconds=0.3, read_seconds=0.3)
     budget = Budget(4 << 20)
     door = Door(lambda: producer, budget)
-    entrances = {STREAM: Entrance("topic", Check(stream, decoder_for(stream)))}
+    entrances = {STREAM: Entrance("topic", Check(stream, decoder_for(stream)), json_schema(stream))}
     ids = (f"made-{n}" for n in itertools.count(1))
     receiver = Receiver(entrances, door, meters, limits, lambda: NOW, lambda: next(ids))  # type: ignore[arg-type]
     app = make_app(receiver, budget)
@@ -194,9 +196,19 @@ def test_key_and_envelope_count_for_the_largest_message(house: SimpleNamespace) 
         assert "1000001 bytes, at most 1000000 with key and envelope" in answer.json()["reason"]
 
 
-def test_an_unknown_stream_is_told_the_known_ones(house: SimpleNamespace) -> None:
-    answer = house.ask(measure(), url="/v1/streams/telemetry.mesures")
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_an_unknown_stream_is_told_the_known_ones(house: SimpleNamespace, method: str) -> None:
+    answer = house.ask(measure(), url="/v1/streams/telemetry.mesures", method=method)
     assert (answer.status_code, answer.json()["known"]) == (404, [STREAM])
+
+
+def test_a_stream_tells_what_its_messages_look_like(house: SimpleNamespace) -> None:
+    answer = house.ask(b"", method="GET")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/schema+json")
+    assert answer.json() == json_schema(load_all()[STREAM])
+    holds = jsonschema.Draft202012Validator(answer.json()).is_valid
+    assert (holds(measure()), holds(measure(value="hot"))) == (True, False)
+    assert house.ask(b"", method="PUT").status_code == 405
 
 
 @pytest.mark.parametrize("media", ["", "text/plain", "application/x-www-form-urlencoded"])
