@@ -28,3 +28,14 @@ def test_the_message_of_a_slow_spark_is_quoted_as_it_is() -> None:
     spark = SERVICES["spark"]
     quoted = f"still no 127.0.0.1:{spark.ports['spark']} after {spark.start_seconds:.0f} s"
     assert quoted in README
+
+
+def test_every_decision_is_listed_once_with_its_number_and_its_title() -> None:
+    folder = REPOSITORY / "docs" / "decisions"
+    listed = re.findall(r"^(\d+)\. \[(.+)\]\((.+)\)$", (folder / "README.md").read_text(), re.M)
+    found = []
+    for path in sorted(folder.glob("0*.md")):
+        number, title = re.findall(r"^# (\d+)\. (.+)$", path.read_text(), re.M)[0]
+        assert path.name.startswith(f"{int(number):04}-")
+        found.append((number, title, path.name))
+    assert listed == found
