@@ -15,7 +15,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from de_stack.failures import PermanentFailure
-from de_stack.local import ports, postgres, postgres_files, processes, state, supervisor
+from de_stack.local import (
+    home_folder,
+    ports,
+    postgres,
+    postgres_files,
+    processes,
+    state,
+    supervisor,
+)
 from de_stack.local.registry import SERVICES, check, stopping_waves, with_dependencies
 from de_stack.local.service import Service, Site
 from de_stack.local.starting import Starter
@@ -90,7 +98,7 @@ def up(names: Iterable[str] = (), say: Say = _quiet) -> dict[str, float]:
     wanted = with_dependencies(names)
     # A run with another home in its environment would read another state file.
     os.environ["DE_STACK_HOME"] = str(home)
-    state.make_home(home)
+    home_folder.make_home(home)
     with state.locked(home, say):
         if left := strays(home):
             say(f"ending {len(left)} left-over processes: {', '.join(sorted(set(left.values())))}")
@@ -211,11 +219,16 @@ def down(say: Say = _quiet, *, purge: bool = False) -> None:
     Args:
         say: receives one line per event.
         purge: remove all data, too.
+
+    Raises:
+        PermanentFailure: asked to remove a folder that is no home; nothing was stopped.
     """
     home = embedded_home()
     if not home.exists():
         say(f"nothing at {home}")
         return
+    if purge:
+        home_folder.check_home(home, f"remove {home}")
     with state.locked(home, say):
         _stop_all(home, say)
         if (home / "state.json").exists():
@@ -226,7 +239,7 @@ def down(say: Say = _quiet, *, purge: bool = False) -> None:
         if purge:
             say(f"removing {home}")
             shutil.rmtree(postgres_files.outside(home), ignore_errors=True)
-            shutil.rmtree(home)
+            home_folder.remove_home(home)
 
 
 def _stop_all(home: Path, say: Say) -> None:
