@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from de_stack.failures import Failure
+from de_stack.failures import Failure, TransientFailure
 from de_stack.local import exports, jars, java, ports, state, supervisor, versions
 from de_stack.local.finding import Finding
 from de_stack.local.registry import SERVICES
@@ -163,6 +163,10 @@ def examine(home: Path) -> list[Finding]:
     """All checks, cheap ones first."""
     found = [versions.python(), java_found(), tools(), *versions.spark()]
     found += [versions.kafka(jars.locked("kafka")), versions.installed_packages(), jars_verified()]
-    found += [*disk(home), memory(home), *port_findings(home), services(home), left_over(home)]
-    found += [settings()]
+    found += [*disk(home), settings()]
+    try:
+        found += [memory(home), *port_findings(home), services(home), left_over(home)]
+    except TransientFailure as failure:
+        fix = failure.fix or "again"
+        found.append(Finding("supervisord", False, f"{failure.tried}: {failure.got}", fix))
     return found + environment(home, state.load(home)["settings"], os.environ)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from de_stack.failures import PermanentFailure
+from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.local import (
     home_folder,
     ports,
@@ -32,6 +32,8 @@ from de_stack.settings import Settings, default_home
 Say = Callable[[str], None]
 # How often `up` chooses ports when others take them before our services listen.
 _CHOICES = 3
+# Asked to end, supervisord stops all that it keeps, each with a grace time of its own.
+_SUPERVISORD_SECONDS = 30.0
 
 
 def _quiet(line: str) -> None:
@@ -71,7 +73,11 @@ def site_of(home: Path) -> Site:
 
 
 def strays(home: Path) -> dict[int, str]:
-    """Service by pid of processes of the stack that supervisord does not keep."""
+    """Service by pid of processes of the stack that supervisord does not keep.
+
+    Raises:
+        TransientFailure: supervisord runs and does not say what it keeps.
+    """
     kept = {name for name, info in supervisor.processes(home).items() if info["pid"]}
     found = processes.of_stack(home, postgres.data(site_of(home)))
     if not supervisor.is_alive(home):
@@ -243,7 +249,15 @@ def down(say: Say = _quiet, *, purge: bool = False) -> None:
 
 
 def _stop_all(home: Path, say: Say) -> None:
-    running = supervisor.processes(home)
+    try:
+        running = supervisor.processes(home)
+    except TransientFailure as failure:
+        say(f"{failure.tried}: {failure.got}; ending it and all its processes")
+        running = {}
+        # Before the others: it would start them again.
+        found = processes.of_stack(home, postgres.data(site_of(home)))
+        keeper = [pid for pid, name in found.items() if name == "supervisord"]
+        processes.end(keeper, _SUPERVISORD_SECONDS)
     alive = [
         n for n, info in running.items() if info["state"] in supervisor.ALIVE and n in SERVICES
     ]

@@ -17,6 +17,8 @@ import sys
 import threading
 import time
 import xmlrpc.client
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ MARKER = "DE_STACK_SERVICE"
 _LONGEST_SOCKET = 100
 # Addresses come from the state only: an old export must not lead a service astray.
 UNSET = sorted({f"DE_STACK_{name.upper()}" for name in ADDRESSES} | {"DE_STACK_PROFILE"})
+# A busy machine answers late, a supervisord that hangs never.
+_ANSWER_SECONDS = 15.0
 _changing = threading.Lock()
 
 RUNNING, ALIVE, DEAD = 20, frozenset({10, 20, 30, 40}), frozenset({100, 200})
@@ -76,19 +80,54 @@ def rpc(home: Path, timeout_seconds: float = 60) -> Any:
     return xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport).supervisor
 
 
-def is_alive(home: Path) -> bool:
-    """True when supervisord of this home answers."""
+class Away(TransientFailure):
+    """No supervisord of this home runs: nobody is at its socket."""
+
+
+@contextmanager
+def _asking(tried: str) -> Iterator[None]:
+    """Make a failure of what goes wrong in a remote call.
+
+    Raises:
+        Away: supervisord does not run.
+        TransientFailure: it did not answer, which says nothing about what runs.
+    """
     try:
-        return rpc(home, timeout_seconds=5).getState()["statename"] == "RUNNING"
-    except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+        yield
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise Away(tried, "supervisord does not run", "`de-stack up`") from error
+    except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+        got = f"supervisord gave no answer ({type(error).__name__}: {error})"
+        raise TransientFailure(tried, got, "again; if it stays so, `de-stack down` ends it") from (
+            error
+        )
+
+
+def is_alive(home: Path) -> bool:
+    """True when supervisord of this home answers, False when there is none.
+
+    Raises:
+        TransientFailure: it does not answer; a second one must not be started beside it.
+    """
+    try:
+        with _asking("ask supervisord whether it runs"):
+            rpc(home, _ANSWER_SECONDS).getState()
+    except Away:
         return False
+    return True
 
 
 def processes(home: Path) -> dict[str, dict[str, Any]]:
-    """What supervisord says about each of its processes; empty when it does not run."""
+    """What supervisord says about each of its processes; empty when it does not run.
+
+    Raises:
+        TransientFailure: it does not answer. A failed read is not an empty one: who took it for
+            that would end what runs.
+    """
     try:
-        return {info["name"]: info for info in rpc(home, 5).getAllProcessInfo()}
-    except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+        with _asking("ask supervisord what runs"):
+            return {info["name"]: info for info in rpc(home, _ANSWER_SECONDS).getAllProcessInfo()}
+    except Away:
         return {}
 
 
