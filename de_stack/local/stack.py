@@ -72,6 +72,12 @@ def site_of(home: Path) -> Site:
     return Site(home, known | state.load(home)["ports"])
 
 
+def _family(home: Path) -> dict[int, str]:
+    """Service by pid of every process of the stack."""
+    # Where data is does not depend on a port: a broken state keeps nobody from stopping.
+    return processes.of_stack(home, postgres.data(Site(home, {})))
+
+
 def strays(home: Path) -> dict[int, str]:
     """Service by pid of processes of the stack that supervisord does not keep.
 
@@ -79,7 +85,7 @@ def strays(home: Path) -> dict[int, str]:
         TransientFailure: supervisord runs and does not say what it keeps.
     """
     kept = {name for name, info in supervisor.processes(home).items() if info["pid"]}
-    found = processes.of_stack(home, postgres.data(site_of(home)))
+    found = _family(home)
     if not supervisor.is_alive(home):
         return found
     return {p: name for p, name in found.items() if name not in kept | {"supervisord"}}
@@ -207,7 +213,7 @@ def stop(names: Iterable[str], say: Say = _quiet) -> None:
         for name in names:
             say(f"stopping {name}")
             supervisor.stop(home, name)
-        found = processes.of_stack(home, postgres.data(site_of(home)))
+        found = _family(home)
         processes.end(pid for pid, name in found.items() if name in names)
 
 
@@ -237,15 +243,27 @@ def down(say: Say = _quiet, *, purge: bool = False) -> None:
         home_folder.check_home(home, f"remove {home}")
     with state.locked(home, say):
         _stop_all(home, say)
-        if (home / "state.json").exists():
-            known = state.load(home)
-            for entry in known["services"].values():
-                entry["wanted"] = False
-            state.save(home, known)
-        if purge:
+        if not purge:
+            _want_nothing(home, say)
+        else:
             say(f"removing {home}")
             shutil.rmtree(postgres_files.outside(home), ignore_errors=True)
             home_folder.remove_home(home)
+
+
+def _want_nothing(home: Path, say: Say) -> None:
+    """Write down that nothing shall run."""
+    try:
+        known = state.load(home)
+    except PermanentFailure as failure:
+        # What it tells people to do begins with `down`.
+        say(f"left as it is: {failure}")
+        return
+    if not known["services"]:
+        return
+    for entry in known["services"].values():
+        entry["wanted"] = False
+    state.save(home, known)
 
 
 def _stop_all(home: Path, say: Say) -> None:
@@ -255,7 +273,7 @@ def _stop_all(home: Path, say: Say) -> None:
         say(f"{failure.tried}: {failure.got}; ending it and all its processes")
         running = {}
         # Before the others: it would start them again.
-        found = processes.of_stack(home, postgres.data(site_of(home)))
+        found = _family(home)
         keeper = [pid for pid, name in found.items() if name == "supervisord"]
         processes.end(keeper, _SUPERVISORD_SECONDS)
     alive = [
@@ -266,9 +284,9 @@ def _stop_all(home: Path, say: Say) -> None:
         with ThreadPoolExecutor(max_workers=len(wave)) as pool:
             list(pool.map(lambda name: supervisor.stop(home, name), wave))
         # Run workers still can say how they end, as long as the database is there.
-        found = processes.of_stack(home, postgres.data(site_of(home)))
+        found = _family(home)
         processes.end(pid for pid, name in found.items() if name in wave)
-    found = processes.of_stack(home, postgres.data(site_of(home)))
+    found = _family(home)
     first = {pid: name for pid, name in found.items() if name != "supervisord"}
     if first:
         processes.end(first)
