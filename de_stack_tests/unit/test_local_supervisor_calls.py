@@ -7,14 +7,16 @@ Belongs here: sockets that behave badly. Does not belong here: what supervisord 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+import xmlrpc.client
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from de_stack.failures import TransientFailure
+from de_stack.failures import Failure, PermanentFailure, TransientFailure
 from de_stack.local import home_folder, processes, stack, supervisor
+from de_stack.local.service import Service, Site
 
 
 @pytest.fixture
@@ -69,3 +71,59 @@ def test_doctor_names_a_supervisord_that_gives_no_answer(silent: Path) -> None:
     (found,) = [finding for finding in doctor.examine(silent) if finding.check == "supervisord"]
     assert not found.is_ok
     assert "de-stack down" in found.fix
+
+
+class Refusing:
+    """Remote calls that all end in a fault."""
+
+    def __init__(self, text: str) -> None:
+        self._fault = xmlrpc.client.Fault(1, text)
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        def call(*_: object) -> object:
+            raise self._fault
+
+        return call
+
+
+def test_where_no_supervisord_runs_there_is_nothing_to_stop(home: Path) -> None:
+    supervisor.stop(home, "postgres")
+    said: list[str] = []
+    stack.stop(["postgres", "kafka"], said.append)
+    assert said == ["stopping postgres", "stopping kafka"]
+
+
+def test_where_no_supervisord_runs_nothing_can_be_started_and_the_fix_says_how(home: Path) -> None:
+    with pytest.raises(
+        TransientFailure, match="start kafka: supervisord does not run .*de-stack up"
+    ):
+        supervisor.begin(home, "kafka")
+
+
+@pytest.mark.parametrize("text", ["NOT_RUNNING: kafka", "BAD_NAME: kafka"])
+def test_what_does_not_run_is_stopped(
+    home: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(supervisor, "rpc", lambda *_, **__: Refusing(text))
+    supervisor.stop(home, "kafka")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("SHUTDOWN_STATE", TransientFailure), ("NO_FILE: /no/python", PermanentFailure)],
+)
+def test_a_fault_is_a_failure_that_says_what_came_back(
+    home: Path, monkeypatch: pytest.MonkeyPatch, text: str, kind: type[Failure]
+) -> None:
+    monkeypatch.setattr(supervisor, "rpc", lambda *_, **__: Refusing(text))
+    site = Site(home, {})
+    for part in ("programs", "specs"):
+        (home / "supervisor" / part).mkdir()
+    service = Service(name="kafka", command=lambda _: [], probe=lambda _: "")
+    for tried, call in {
+        "stop kafka": lambda: supervisor.stop(home, "kafka"),
+        "start kafka": lambda: supervisor.begin(home, "kafka"),
+        "make supervisord know kafka": lambda: supervisor.configure(site, service, {}, "digest"),
+    }.items():
+        with pytest.raises(kind, match=f"{tried}: supervisord refused: {text}"):
+            call()
