@@ -196,10 +196,8 @@ def _start_all(site: Site, wanted: list[Service], took: dict[str, float], say: S
             while not all(future.done() for future in futures):
                 time.sleep(0.05)
         except KeyboardInterrupt:
-            cancelled.set()
+            starter.interrupt()
             say("interrupted: stopping what was being started; `de-stack up` goes on from here")
-            for name in starter.unfinished():
-                supervisor.stop(site.home, name)
             raise
     for future in futures:
         future.result()
