@@ -94,6 +94,8 @@ def strays(home: Path) -> dict[int, str]:
 def up(names: Iterable[str] = (), say: Say = _quiet) -> dict[str, float]:
     """Start services and all that they depend on; what runs and is ready is left alone.
 
+    Another service that runs and follows a setting that has changed is restarted.
+
     Args:
         names: services; all for none.
         say: receives one line per event.
@@ -127,6 +129,8 @@ def _start(home: Path, wanted: list[Service], say: Say) -> dict[str, float]:
         try:
             with ports.reserving() as reserve:
                 site = _remember(home, wanted, reserve, say)
+                # Kept for the next round: what was stopped in this one does not run there any more.
+                wanted = [*wanted, *_outdated(site, wanted, say)]
                 _start_all(site, wanted, took, say)
         except ports.PortTaken as failure:
             if choices == _CHOICES:
@@ -137,11 +141,33 @@ def _start(home: Path, wanted: list[Service], say: Say) -> dict[str, float]:
             return took
 
 
+def _running(home: Path) -> list[Service]:
+    """Services that supervisord keeps alive."""
+    kept = {n for n, i in supervisor.processes(home).items() if i["state"] in supervisor.ALIVE}
+    return [service for name, service in SERVICES.items() if name in kept]
+
+
+def _outdated(site: Site, wanted: list[Service], say: Say) -> list[Service]:
+    """Other services that run and follow what has changed: they would go on with the old value."""
+    names, known = {service.name for service in wanted}, state.load(site.home)["services"]
+    starter = Starter(site, threading.Event(), say)
+    found = [
+        service
+        for service in _running(site.home)
+        if service.follows
+        and service.name not in names
+        and service.name in known
+        and starter.is_outdated(service)
+    ]
+    if found:
+        say(f"restarting, too, what follows: {', '.join(service.name for service in found)}")
+    return found
+
+
 def _remember(home: Path, wanted: list[Service], reserve: Callable[[int], bool], say: Say) -> Site:
     """Choose ports and write down, before anything starts, what shall run and where."""
-    kept = {n for n, i in supervisor.processes(home).items() if i["state"] in supervisor.ALIVE}
     known = state.load(home)
-    ours = frozenset(p for name in kept & SERVICES.keys() for p in SERVICES[name].ports)
+    ours = frozenset(port for service in _running(home) for port in service.ports)
     chosen, moved = ports.choose(
         {name: port for service in wanted for name, port in service.ports.items()},
         known["ports"],
@@ -173,7 +199,8 @@ def _start_all(site: Site, wanted: list[Service], took: dict[str, float], say: S
     starter = Starter(site, cancelled, say)
 
     def wait_for(names: Iterable[str]) -> None:
-        for needed in names:
+        # What is not started here runs already: somebody who follows it is restarted.
+        for needed in ready.keys() & names:
             while not ready[needed].wait(0.1) and not cancelled.is_set():
                 pass
 

@@ -100,6 +100,10 @@ class Starter:
         self._say(f"{name}: ready in {seconds:.1f} s" + (f" (port {where})" if where else ""))
         return seconds
 
+    def is_outdated(self, service: Service) -> bool:
+        """True when a service would be started with something else than it was started with."""
+        return supervisor.configured_digest(self._site, service.name) != self._spec(service)[1]
+
     def _run(self, service: Service, wait_for_others: Callable[[], None]) -> bool:
         """Begin a prepared service; True when it is ready, False when that is not waited for."""
         is_ready = False

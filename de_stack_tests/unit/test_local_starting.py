@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from de_stack.local import home_folder, stack, supervisor
+from de_stack.local import home_folder, ports, processes, stack, state, supervisor
 from de_stack.local.service import Service, Site
 from de_stack.local.starting import Starter
 
@@ -24,13 +24,21 @@ class Notes:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: list[str] = []
         self.kept: dict[str, dict[str, Any]] = {}
+        self.digests: dict[str, str] = {}
         monkeypatch.setattr(supervisor, "processes", lambda _home: dict(self.kept))
         monkeypatch.setattr(supervisor, "configure", self._configure)
         monkeypatch.setattr(supervisor, "begin", self._begin)
         monkeypatch.setattr(supervisor, "stop", self._stop)
 
-    def _configure(self, _site: Site, service: Service, *_: object) -> None:
+        monkeypatch.setattr(
+            supervisor, "configured_digest", lambda _site, name: self.digests.get(name)
+        )
+        # All that it keeps is one process, which listens wherever it is asked.
+        monkeypatch.setattr(processes, "listens", lambda *_: True)
+
+    def _configure(self, _site: Site, service: Service, _spec: object, digest: str) -> None:
         self.asked.append(f"configure {service.name}")
+        self.digests[service.name] = digest
 
     def _begin(self, _home: Path, name: str) -> None:
         self.asked.append(f"begin {name}")
@@ -129,3 +137,77 @@ def test_ctrl_c_in_up_leaves_no_service_that_was_being_prepared(
     with pytest.raises(KeyboardInterrupt):
         stack._start_all(site, [a_service(prepare=prepare)], {}, say)
     assert notes.kept == {}
+
+
+@pytest.fixture
+def house(site: Site, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> dict[str, Service]:
+    """A door with an address, two that follow it, and one that does not care; all of them run."""
+    common: dict[str, Any] = {"command": lambda _: ["true"], "probe": lambda _: ""}
+    found = [
+        Service(
+            name="door",
+            ports={"door": 18080},
+            addresses=lambda site: {"collector_url": f"http://127.0.0.1:{site.ports['door']}"},
+            **common,
+        ),
+        Service(
+            name="client", depends_on=("door",), follows=frozenset({"collector_url"}), **common
+        ),
+        Service(
+            name="idle", depends_on=("client",), follows=frozenset({"collector_url"}), **common
+        ),
+        Service(name="hermit", follows=frozenset({"namespace"}), **common),
+    ]
+    services = {service.name: service for service in found}
+    monkeypatch.setattr(stack, "SERVICES", services)
+    stack._start(site.home, found, lambda _line: None)
+    notes.asked.clear()
+    return services
+
+
+def take_the_port_of_the_door(notes: Notes, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """The door is down, and somebody else comes to its port."""
+    del notes.kept["door"]
+    taken = state.load(home)["ports"]["door"]
+    is_free = ports.is_free
+    monkeypatch.setattr(ports, "is_free", lambda port: port != taken and is_free(port))
+
+
+def test_when_a_port_moves_those_that_run_and_follow_its_address_are_restarted_and_it_is_said(
+    house: dict[str, Service], site: Site, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_the_port_of_the_door(notes, monkeypatch, site.home)
+    del notes.kept["idle"]
+    said: list[str] = []
+    took = stack._start(site.home, [house["door"]], said.append)
+    assert took.keys() == {"door", "client"}
+    assert "restarting, too, what follows: client" in said
+    begun = [line for line in notes.asked if line.startswith("begin")]
+    assert begun == ["begin door", "begin client"]
+
+
+def test_what_follows_is_not_forgotten_when_ports_are_chosen_again(
+    house: dict[str, Service], site: Site, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_the_port_of_the_door(notes, monkeypatch, site.home)
+    start_all, rounds = stack._start_all, []
+
+    def first_time_too_late(site: Site, wanted: list[Service], *rest: Any) -> None:
+        rounds.append([service.name for service in wanted])
+        if len(rounds) == 1:
+            del notes.kept["client"]
+            raise ports.PortTaken("start client", "port 1 was taken", "again")
+        start_all(site, wanted, *rest)
+
+    monkeypatch.setattr(stack, "_start_all", first_time_too_late)
+    stack._start(site.home, [house["door"]], lambda _line: None)
+    assert rounds == [["door", "client", "idle"]] * 2
+    assert {"door", "client", "idle"} <= notes.kept.keys()
+
+
+def test_nobody_is_restarted_when_no_address_has_changed(
+    house: dict[str, Service], site: Site, notes: Notes
+) -> None:
+    del notes.kept["door"]
+    assert stack._start(site.home, [house["door"]], lambda _line: None).keys() == {"door"}
+    assert notes.asked == ["configure door", "begin door"]
