@@ -15,13 +15,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from de_stack.contracts import load_all
 from de_stack.failures import PermanentFailure
 from de_stack.flow import commits
 from de_stack.flow.ledger import Ledger
+from de_stack.flow.tables import Table
 from de_stack.resources.lake import Lake
 
 if TYPE_CHECKING:
-    from de_stack.flow.tables import Table
     from de_stack.settings import Settings
 
 
@@ -31,6 +32,25 @@ class Repaired:
 
     version: int
     hours: int
+
+
+def table_named(settings: Settings, domain: str, name: str) -> Table:
+    """What a repair needs to know of `layer_entity`: its name in the ledger, its place, its grain.
+
+    Raises:
+        PermanentFailure: no such name is possible, or no contract has the domain.
+    """
+    layer, _, entity = name.partition("_")
+    grains = {s.grain for s in load_all().values() if s.domain == domain}
+    if len(grains) != 1:
+        known = ", ".join(sorted({s.domain for s in load_all().values()}))
+        raise PermanentFailure(f"find {domain}/{name}", f"no domain {domain}", f"one of: {known}")
+    try:
+        table_id = settings.names.table_id(domain, layer, entity)
+        uri = Lake(settings).uri(domain, layer, entity)
+    except ValueError as error:
+        raise PermanentFailure(f"find {domain}/{name}", str(error)) from error
+    return Table(table_id, uri, "", "", (), grains.pop())
 
 
 def repair(settings: Settings, table: Table, run_id: str) -> Repaired | None:

@@ -214,3 +214,23 @@ def test_restart_brings_a_new_process_and_keeps_the_port(stack: Settings) -> Non
     after = postgres()
     assert after["pid"] != before["pid"]
     assert after["ports"] == before["ports"]
+
+
+def test_offsets_show_lists_every_partition_and_accept_gap_finds_nothing_missing(
+    stack: Settings,
+) -> None:
+    done = run("offsets", "show", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [p["partition"] for p in found["partitions"]] == [0, 1, 2]
+    assert all(p["missing"] == [] for p in found["partitions"])
+    assert "waiting" in run("offsets", "show").stdout
+    assert run("offsets", "accept-gap", "--reason", "a test").stdout.strip() == "nothing is missing"
+
+
+def test_repair_of_what_is_no_table_is_one_clear_line(stack: Settings) -> None:
+    for name, said in (("bronze", "is no name"), ("nowhere/silver_x", "no domain nowhere")):
+        done = run("repair", name)
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
