@@ -7,6 +7,7 @@ belong here: what supervisord thinks of them (`supervisor.py`).
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -102,11 +103,22 @@ def listens(pid: int, port: int) -> bool:
     """
     try:
         root = psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return False
+    try:
         return any(_listens(process, port) for process in (root, *root.children(recursive=True)))
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:
-        return True
+        # Our own can always be asked on Linux, except while it ends: what is left of it is root's.
+        return not (is_gone(root) or (sys.platform == "linux" and _is_mine(root)))
+
+
+def _is_mine(process: psutil.Process) -> bool:
+    try:
+        return process.uids().real == os.getuid()
+    except psutil.Error:
+        return False
 
 
 def _is_listening(connection: Any, port: int) -> bool:
