@@ -38,6 +38,7 @@ _FORMAT = 1
 _DETAILS = {
     "land": {"token", "run_id", "slice", "topic_id", "start", "end", "landed", "late_after_s"},
     "derive": {"token", "run_id", "source_version", "first", "last"},
+    "reparse": {"token", "run_id", "source_version", "first", "last", "hours"},
 }
 
 
@@ -107,6 +108,16 @@ def _read(
         rows, touched = _landed(lake, table, commit.version, details)
         return "land", rows, touched
     first, last = (datetime.fromisoformat(details[k]) for k in ("first", "last"))
+    if details["kind"] == "reparse":
+        # Ingest hours first..last; the event hours that rows left or came to, with the difference.
+        return (
+            "reparse",
+            None,
+            [
+                Touched(datetime.fromisoformat(hour), rows, late, first, last)
+                for hour, (rows, late) in details["hours"].items()
+            ],
+        )
     return (
         "derive",
         None,

@@ -38,12 +38,16 @@ _ROW = 'topic_id, partition, "offset", broker_time, event_id, error, key, header
 
 @dataclass(frozen=True)
 class Entered:
-    """Bronze version that Postgres holds; letters and settled letters that this call found."""
+    """Bronze version that Postgres holds; letters and replays that this call found there.
+
+    `open` and `total` count Postgres' letters afterwards.
+    """
 
     source_version: int
     letters: int
     replays: int
     open: int
+    total: int
 
 
 def consumer_of(settings: Settings, stream: Stream) -> str:
@@ -92,15 +96,15 @@ def enter_letters(settings: Settings, stream: Stream, run_id: str) -> Entered:
             shelf.settle(connection, table, links)
         waiting = [p for p, entry in letters.replays().items() if entry.landed_at is None]
         landed = shelf.landed_of(connection, table, waiting)
-        n_open = shelf.count_open(connection, table)
+        still_open, total = shelf.count(connection, table)
     letters.landed(landed)
     if version >= 0:
         ledger.apply(consumer, [WHOLE], version, run_id)
-    return Entered(version, len(found), len(links), n_open)
+    return Entered(version, len(found), len(links), still_open, total)
 
 
 def replays_sql(where: str) -> str:
-    """SQL for the rows of bronze that repeat a letter; a third attempt names two, and comes twice."""
+    """SQL for the rows of bronze that repeat letters; a row that names two comes twice."""
     columns = 'topic_id, partition, "offset", broker_time, error, headers'
     return (
         f"select {columns} from (select {columns}, unnest(headers) as h from t where {where}) "

@@ -73,25 +73,34 @@ def headers_of(row: dict[str, Any]) -> Headers:
     return [(h["key"], h["value"]) for h in row["headers"] or []]
 
 
-def letters(settings: Settings, stream: Stream) -> list[Letter]:
-    """Every letter, newest first.
+def letters(
+    settings: Settings,
+    stream: Stream,
+    only_open: bool = False,
+    code: str | None = None,
+    limit: int | None = None,
+) -> list[Letter]:
+    """Letters, newest first.
 
     Raises:
         TransientFailure: Postgres was away.
-        PermanentFailure: nobody has entered letters yet.
+        PermanentFailure: there is no such table.
     """
     from psycopg import sql
 
-    table = dead_table(settings, stream)
-    names = sql.SQL(", ").join(sql.Identifier(name) for name, _, _ in COLUMNS[3:])
+    names = [name for name, _, _ in COLUMNS]
     statement = sql.SQL(
-        'select topic_id, partition, "offset", {} from {} order by broker_time desc, 1, 2, 3 desc'
-    ).format(names, table_name(table))
+        "select {} from {} where (not %s or replayed_as is null) "
+        "and (%s::text is null or code = %s) "
+        'order by broker_time desc, topic_id, partition, "offset" desc limit %s'
+    ).format(
+        sql.SQL(", ").join(map(sql.Identifier, names)), table_name(dead_table(settings, stream))
+    )
     with Postgres(settings, "serving").transaction("read dead letters") as connection:
-        rows = connection.execute(statement).fetchall()
+        rows = connection.execute(statement, (only_open, code, code, limit)).fetchall()
     found = []
     for row in rows:
-        given = dict(zip([name for name, _, _ in COLUMNS[3:]], row[3:], strict=True))
+        given = dict(zip(names[3:], row[3:], strict=True))
         given["headers"] = as_bytes(given["headers"])
         found.append(Letter(Position(*row[:3]), **given))
     return found
@@ -161,13 +170,13 @@ def landed_of(
     return [Position(*row) for row in rows]
 
 
-def count_open(connection: Connection, table: ServingTable) -> int:
-    """How many letters nothing has repeated."""
+def count(connection: Connection, table: ServingTable) -> tuple[int, int]:
+    """(letters that nothing has repeated, all letters)."""
     from psycopg import sql
 
-    statement = sql.SQL("select count(*) from {} where replayed_as is null")
+    statement = sql.SQL("select count(*) filter (where replayed_as is null), count(*) from {}")
     row = connection.execute(statement.format(table_name(table))).fetchone()
-    return row[0] if row else 0
+    return (row[0], row[1]) if row else (0, 0)
 
 
 def _parts(position: Position) -> tuple[str, int, int]:
