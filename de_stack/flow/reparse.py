@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from de_stack import partitions
 from de_stack.failures import PermanentFailure, TransientFailure
@@ -85,17 +85,18 @@ def reparse(
     version = commits.reconcile(lake, ledger, table)
     if version < 0:
         raise PermanentFailure(f"reparse {table.table_id}", "there is no table yet", "land first")
-    sql = 'select ingest_hour, topic, topic_id, count(*) as n from t where "partition" >= 0 '
-    found = lake.query(table.uri, sql + "group by 1, 2, 3", version).to_pylist()
-    hours = sorted({commits.utc(row["ingest_hour"]) for row in found})
-    hours = [h for h in hours if (first is None or h >= first) and (last is None or h <= last)]
-    for day in sorted({hour.date() for hour in hours}):
-        of_day = [hour for hour in hours if hour.date() == day]
-        topics = {
-            r["topic_id"]: r["topic"] for r in found if commits.utc(r["ingest_hour"]) in of_day
-        }
-        rows = sum(r["n"] for r in found if commits.utc(r["ingest_hour"]) in of_day)
-        one = _Day(settings, stream, table, version, of_day[0], of_day[-1], topics, rows)
+    sql = "select ingest_hour, topic, topic_id, count(*) as n from t group by 1, 2, 3"
+    days: dict[date, list[dict[str, Any]]] = {}
+    for row in lake.query(table.uri, sql, version).to_pylist():
+        hour = commits.utc(row["ingest_hour"])
+        if (first is None or hour >= first) and (last is None or hour <= last):
+            row["ingest_hour"] = hour
+            days.setdefault(hour.date(), []).append(row)
+    for day, found in sorted(days.items()):
+        hours = [row["ingest_hour"] for row in found]
+        topics = {row["topic_id"]: row["topic"] for row in found}
+        rows = sum(row["n"] for row in found)
+        one = _Day(settings, stream, table, version, min(hours), max(hours), topics, rows)
         try:
             yield one.run(open_session(settings, spark), run_id, dry_run)
         except Exception as error:
@@ -164,20 +165,17 @@ class _Day:
         """(event hour -> rows and late rows more than before), changed, mended, refused rows."""
         from pyspark.sql import functions as f
 
-        step = partitions.step(self.stream.grain) + self.stream.allowed_lateness
+        late_after = partitions.step(self.stream.grain) + self.stream.allowed_lateness
+        interval = f.expr(f"INTERVAL {int(late_after.total_seconds())} SECONDS")
         hours: dict[str, tuple[int, int]] = {}
         for side, sign in (("old", -1), ("new", 1)):
             hour = f.col(f"{side}_event_hour")
-            late = f.col("broker_time") > hour + f.expr(
-                f"INTERVAL {int(step.total_seconds())} SECONDS"
-            )
+            late = f.count_if(f.col("broker_time") > hour + interval)
             groups = changed.where(hour.isNotNull()).groupBy(f.unix_timestamp(hour).alias("hour"))
-            for row in groups.agg(
-                f.count("*").alias("n"), f.count_if(late).alias("late")
-            ).collect():
-                name = datetime.fromtimestamp(row["hour"], UTC).isoformat()
-                before = hours.get(name, (0, 0))
-                hours[name] = (before[0] + sign * row["n"], before[1] + sign * row["late"])
+            for seconds, n, n_late in groups.agg(f.count("*"), late).collect():
+                name = datetime.fromtimestamp(seconds, UTC).isoformat()
+                rows, late_rows = hours.get(name, (0, 0))
+                hours[name] = (rows + sign * n, late_rows + sign * n_late)
         was_bad, is_bad = f.col("old_error").isNotNull(), f.col("new_error").isNotNull()
         (row,) = changed.agg(
             f.count("*").alias("n"),
