@@ -82,7 +82,8 @@ def replay(
         entries = ledger.replays()
         unknown = [p for p in wanted if p in entries and entries[p].sent_at is None]
         found = _find(settings, stream, set(unknown)) if unknown else {}
-        ledger.confirm(found)
+        if found:
+            ledger.confirm(found)
         for position in wanted:
             sent = position in found or (position in entries and position not in unknown)
             (done.under_way if sent else done.sent).append(position)
