@@ -39,6 +39,7 @@ _DETAILS = {
     "land": {"token", "run_id", "slice", "topic_id", "start", "end", "landed", "late_after_s"},
     "derive": {"token", "run_id", "source_version", "first", "last"},
     "repair": {"token", "run_id", "lost"},
+    "reparse": {"token", "run_id", "source_version", "first", "last", "hours"},
 }
 
 
@@ -110,6 +111,16 @@ def _read(
     if details["kind"] == "repair":
         return "repair", None, []
     first, last = (datetime.fromisoformat(details[k]) for k in ("first", "last"))
+    if details["kind"] == "reparse":
+        # Ingest hours first..last; the event hours that rows left or came to, with the difference.
+        return (
+            "reparse",
+            None,
+            [
+                Touched(datetime.fromisoformat(hour), rows, late, first, last)
+                for hour, (rows, late) in details["hours"].items()
+            ],
+        )
     return (
         "derive",
         None,

@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING
 
 from de_stack.flow import commits
 from de_stack.flow.bronze import bronze
+from de_stack.flow.dead_letters import replays_sql
 from de_stack.flow.land import waiting
 from de_stack.flow.ledger import Ledger
+from de_stack.flow.letter_ledger import LetterLedger
+from de_stack.flow.letter_shelf import headers_of, position_of
+from de_stack.flow.letters import repeats
 from de_stack.flow.refine import silver
 from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
 
 if TYPE_CHECKING:
     from de_stack.contracts import Stream
+    from de_stack.flow.tables import Table
     from de_stack.settings import Settings
 
 
@@ -27,11 +32,13 @@ class Counts:
     """Rows of one stream.
 
     `waiting` are offsets in Kafka that have not landed, `pending` event hours that some stage has
-    still to use, `published` the sum of `count` in Postgres' `stats_<entity>`.
+    still to use, `published` the sum of `count` in Postgres' `stats_<entity>`. `replayed` are rows
+    that repeat a dead letter: nobody accepted them, and the letter is no longer `dead` with them.
     """
 
     waiting: int
     bronze: int
+    replayed: int
     dead: int
     duplicates: int
     silver: int
@@ -45,9 +52,9 @@ class Counts:
 
     @property
     def agree(self) -> bool:
-        """Each landed row is in silver, a duplicate, or a dead letter; Postgres counts all."""
+        """Each accepted row is in silver, a duplicate, or a dead letter; Postgres counts all."""
         return (
-            self.bronze == self.silver + self.duplicates + self.dead
+            self.bronze - self.replayed == self.silver + self.duplicates + self.dead
             and self.silver == self.published
         )
 
@@ -71,26 +78,42 @@ def count(settings: Settings, stream: Stream) -> Counts:
     pending = {
         h for source, user in zip(ids, ids[1:], strict=False) for h in ledger.pending(user, source)
     }
-    landed = dead = events = rows = 0
-    if commits.reconcile(lake, ledger, raw) >= 0:
+    landed = dead = events = rows = replayed = repeated = 0
+    if (version := commits.reconcile(lake, ledger, raw)) >= 0:
         sql = (
             "select count(*) as landed, count(error) as dead, "
             "count(distinct case when error is null then concat(event_hour, event_id) end) "
             "as events from t"
         )
-        (row,) = lake.query(raw.uri, sql).to_pylist()
+        (row,) = lake.query(raw.uri, sql, version).to_pylist()
         landed, dead, events = row["landed"], row["dead"], row["events"]
+        replayed, repeated = _replays(settings, raw, version)
     if commits.reconcile(lake, ledger, typed) >= 0:
         rows = lake.row_count(typed.uri) or 0
     return Counts(
         waiting=ahead,
         bronze=landed,
-        dead=dead,
+        replayed=replayed,
+        dead=dead - repeated,
         duplicates=landed - dead - events,
         silver=rows,
         published=_published(settings, names.schema(stream.domain), f"stats_{stream.entity}"),
         pending=len(pending),
     )
+
+
+def _replays(settings: Settings, raw: Table, version: int) -> tuple[int, int]:
+    """(rows that repeat a dead letter, dead letters that a row repeats)."""
+    # The headers of all rows are read only where somebody has ever sent a letter again.
+    if not LetterLedger(settings, raw.table_id).replays():
+        return 0, 0
+    lake = Lake(settings)
+    rows = lake.query(raw.uri, replays_sql("true"), version).to_pylist()
+    again = {position_of(row): repeats(headers_of(row))[-1:] for row in rows}
+    sql = 'select topic_id, partition, "offset" from t where error is not null'
+    dead = {position_of(row) for row in lake.query(raw.uri, sql, version).to_pylist()}
+    named = {position for last in again.values() for position in last}
+    return len([last for last in again.values() if last]), len(named & dead)
 
 
 def _published(settings: Settings, schema: str, table: str) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from de_stack.contracts.decode import decoder_for
 from de_stack.flow.bronze import HEADERS, record_fields
+from de_stack.flow.letters import REPLAY_OF
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,7 +34,7 @@ def decode_batches(
     """For `mapInArrow`: strict decoding of each message, with an event id for each row.
 
     The id is the producer's (contract `eventId`); a row without one is identified by where it lies,
-    so that nothing is ever merged by accident.
+    so that nothing is ever merged by accident. A replay lies where the letter that it repeats does.
     """
     by_value()
 
@@ -54,8 +55,9 @@ def decode_batches(
                 )
             ]
             records = [o.record for o in outcome]
+            headers = columns["headers"].to_pylist()
             given = (
-                [_header(h, id_name) for h in columns["headers"].to_pylist()]
+                [_header(h, id_name) for h in headers]
                 if kind == "header"
                 else [_field_id(r, id_name) for r in records]
             )
@@ -64,7 +66,8 @@ def decode_batches(
                 columns["offset"].to_pylist(),
             )
             ids = [
-                i or f"{topic_id}:{p}:{o}" for i, p, o in zip(given, parts, offsets, strict=True)
+                i or _header(h, REPLAY_OF) or f"{topic_id}:{p}:{o}"
+                for i, h, p, o in zip(given, headers, parts, offsets, strict=True)
             ]
             yield pa.RecordBatch.from_arrays(
                 [

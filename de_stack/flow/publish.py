@@ -77,7 +77,7 @@ def publish(
         if ensure(connection, table):
             # A table that was dropped by hand comes back with its rows.
             connection.execute("delete from de_stack.applied where consumer = %s", (consumer,))
-        won = _claim(connection, consumer, scope, source_version, run_id)
+        won = claim(connection, consumer, scope, source_version, run_id)
         if hours is not None:
             rows = _of_hours(rows, table, won)
         if won:
@@ -138,7 +138,7 @@ def _of_hours(rows: pa.Table, table: ServingTable, hours: list[datetime]) -> pa.
     return rows.filter(pc.is_in(hour, value_set=wanted))  # type: ignore[attr-defined]
 
 
-def _claim(
+def claim(
     connection: Connection,
     consumer: str,
     hours: list[datetime],

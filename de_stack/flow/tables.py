@@ -65,7 +65,7 @@ def create(spark: SparkSession, lake: Lake, table: Table) -> None:
     }
     listed = ", ".join(f"'{k}' = '{v}'" for k, v in properties.items())
     statement = (
-        f"CREATE TABLE IF NOT EXISTS delta.`{_path(table.uri)}` ({table.ddl}) USING delta "
+        f"CREATE TABLE IF NOT EXISTS delta.`{path(table.uri)}` ({table.ddl}) USING delta "
         f"PARTITIONED BY ({table.partitioned_by}) TBLPROPERTIES ({listed})"
     )
     end = time.monotonic() + _OTHER_MAKER_S
@@ -88,7 +88,8 @@ def create(spark: SparkSession, lake: Lake, table: Table) -> None:
         time.sleep(0.2)
 
 
-def _path(uri: str) -> str:
+def path(uri: str) -> str:
+    """A URI between the backticks of Spark SQL."""
     return uri.replace("`", "``")
 
 

@@ -73,8 +73,6 @@ def _rows(
     state: TopicState,
     piece: slices.Slice,
 ) -> DataFrame:
-    from pyspark.sql import functions as f
-
     def offsets(of: slices.Offsets) -> str:
         return json.dumps({state.topic: {str(p): o for p, o in of.items()}})
 
@@ -91,12 +89,19 @@ def _rows(
     )
     if piece.size < _ONE_FILE_ROWS:
         source = source.coalesce(1)
-    decoded = source.mapInArrow(
-        decoding.decode_batches(stream, state.topic_id), decoding.decoded_ddl(stream)
+    return bronze_rows(source, stream, state.topic, state.topic_id)
+
+
+def bronze_rows(messages: DataFrame, stream: Stream, topic: str, topic_id: str) -> DataFrame:
+    """Messages of one topic (as Kafka's source gives them) -> rows of bronze."""
+    from pyspark.sql import functions as f
+
+    decoded = messages.mapInArrow(
+        decoding.decode_batches(stream, topic_id), decoding.decoded_ddl(stream)
     )
     return decoded.select(
-        f.lit(state.topic).alias("topic"),
-        f.lit(state.topic_id).alias("topic_id"),
+        f.lit(topic).alias("topic"),
+        f.lit(topic_id).alias("topic_id"),
         "partition",
         "offset",
         "broker_time",

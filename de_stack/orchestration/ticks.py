@@ -1,7 +1,7 @@
 """Sensors: what waits, and the one run that does it.
 
-Belongs here: sensor factories for landing, deriving and marts. Does not belong here: consuming,
-moving data; a sensor reads end offsets and the ledger, nothing else.
+Belongs here: sensor factories for landing, deriving, dead letters and marts. Does not belong here:
+consuming, moving data; a sensor reads end offsets and the ledger, nothing else.
 
 At most one run per stream and step is in flight, found by tag. Run keys would be remembered for
 ever and refuse an hour that becomes pending again.
@@ -16,6 +16,7 @@ import dagster as dg
 
 from de_stack import naming, partitions
 from de_stack.contracts import Stream
+from de_stack.flow.dead_letters import has_news
 from de_stack.flow.land import waiting
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.publish import WHOLE
@@ -163,6 +164,26 @@ def derive_sensor(stream: Stream, stages: Sequence[Stage]) -> dg.SensorDefinitio
         [stage.key for stage in stages],
         Settings().sensor_interval_seconds,
         f"Refines and publishes the pending event periods of {stream.name}.",
+        ask,
+    )
+
+
+def dead_letter_sensor(stream: Stream) -> dg.SensorDefinition:
+    """Asks for the dead letters' table when bronze may have letters that it has not."""
+    key = dg.AssetKey(naming.asset_key(stream.domain, "dead", stream.entity))
+
+    def ask(settings: Settings) -> dg.RunRequest | str:
+        if not has_news(settings, stream):
+            return "no new dead letter, and no replay has landed"
+        return dg.RunRequest(asset_selection=[key])
+
+    return _sensor(
+        stream.domain,
+        stream.entity,
+        "dead",
+        [key],
+        Settings().sensor_interval_seconds,
+        f"Enters what {stream.name} has of messages against the contract.",
         ask,
     )
 

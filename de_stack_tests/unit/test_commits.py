@@ -182,6 +182,27 @@ def test_a_derived_commit_touches_every_hour_of_its_range_rows_or_not(
     assert touched == [Touched(TEN + i * HOUR) for i in range(3)]
 
 
+def test_a_reparse_touches_the_event_hours_that_it_names_for_its_ingest_hours(
+    lake: Lake, ledger: Any, table: Table
+) -> None:
+    _, metadata = envelope(
+        "reparse",
+        "run",
+        source_version=0,
+        first=TEN.isoformat(),
+        last=(TEN + HOUR).isoformat(),
+        hours={TEN.isoformat(): (-1, 0), (TEN + 2 * HOUR).isoformat(): (1, 1)},
+    )
+    write(table, [row(0, TEN)], metadata)
+    reconcile(lake, ledger, table)
+    _, kind, rows, touched = ledger.commits[0]
+    assert (kind, rows) == ("reparse", None)
+    assert touched == [
+        Touched(TEN, -1, 0, TEN, TEN + HOUR),
+        Touched(TEN + 2 * HOUR, 1, 1, TEN, TEN + HOUR),
+    ]
+
+
 def test_maintenance_is_entered_and_touches_nothing(lake: Lake, ledger: Any, table: Table) -> None:
     DeltaTable.create(table.uri, SCHEMA)
     for i in range(3):

@@ -122,6 +122,20 @@ def test_an_id_in_a_field_is_one_only_where_it_is_given(
     assert bad["event_id"] == "topic-id:2:0"
 
 
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (header(b"t:0:7", "de_stack_replay_of"), "t:0:7"),
+        ([*header(b"t:0:7", "de_stack_replay_of"), *header(b"t:1:9", "de_stack_replay_of")],)
+        + ("t:0:7",),
+        ([*header(b"t:0:7", "de_stack_replay_of"), *header(b"e1")], "e1"),
+    ],
+)
+def test_a_replay_keeps_the_identity_of_the_first_attempt(headers: Any, expected: str) -> None:
+    (row,) = decoded(stream(*FIELDS), (GOOD, headers))
+    assert row["event_id"] == expected
+
+
 def test_two_messages_without_an_id_are_never_one_event() -> None:
     contract = stream(*FIELDS, event_id="field:name")
     message = {**GOOD, "name": None}

@@ -4,11 +4,18 @@ Belongs here: sensors. Does not belong here: how they decide (`orchestration.tic
 """
 
 from de_stack.contracts import load_stream
-from de_stack.orchestration.ticks import chain, derive_sensor, land_sensor, mart_sensor
+from de_stack.orchestration.ticks import (
+    chain,
+    dead_letter_sensor,
+    derive_sensor,
+    land_sensor,
+    mart_sensor,
+)
 
 MEASURES = load_stream("telemetry.measures")
 
 land_measures = land_sensor(MEASURES)
+dead_measures = dead_letter_sensor(MEASURES)
 derive_measures = derive_sensor(
     MEASURES,
     chain(

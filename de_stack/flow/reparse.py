@@ -1,0 +1,233 @@
+"""Bronze's typed columns from its raw bytes, with today's contract and without Kafka.
+
+Belongs here: which rows come out otherwise, one Delta commit per ingest day. Does not belong here:
+decoding (`decoding.py`), what a commit means to the ledger (`commits.py`).
+
+The commit is a MERGE of the rows that changed, by position, and not a replacement of hours: rows
+that land meanwhile are no part of it and stay, where a `replaceWhere` that was computed from an
+older version would delete them without a conflict. A row is only written while it still says what
+we have read of it, so that two reparses at once do not mix. Topic, offset and raw bytes are never
+written.
+
+Letters that somebody has sent again stay as they are: they are counted by their replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from de_stack import partitions
+from de_stack.failures import PermanentFailure, TransientFailure
+from de_stack.flow import commits
+from de_stack.flow.bronze import bronze
+from de_stack.flow.ledger import Ledger
+from de_stack.flow.letter_ledger import LetterLedger
+from de_stack.flow.tables import Table, path, periods
+from de_stack.flow.write_slice import bronze_rows
+from de_stack.resources.lake import Lake
+from de_stack.resources.spark import is_away, is_conflict, open_session
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from de_stack.contracts import Stream
+    from de_stack.settings import Settings
+
+_DERIVED = ("event_id", "event_time", "event_hour", "error", "contract_version", "record")
+_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+
+
+@dataclass(frozen=True)
+class Reparsed:
+    """One ingest day: rows read, rows that came out otherwise, letters mended, rows now refused.
+
+    `hours` are the event hours that lost or got a row; `version` is None where nothing was written.
+    """
+
+    day: date
+    rows: int
+    changed: int
+    mended: int
+    refused: int
+    hours: int
+    version: int | None = None
+
+
+def reparse(
+    settings: Settings,
+    stream: Stream,
+    spark: Callable[[], SparkSession],
+    run_id: str,
+    first: datetime | None = None,
+    last: datetime | None = None,
+    dry_run: bool = False,
+) -> Iterator[Reparsed]:
+    """Decode what lies in bronze again, day by day; what was done of each day when it is done.
+
+    Args:
+        settings: where everything is.
+        stream: the contract as it is now.
+        spark: gives the session.
+        run_id: goes into the commits.
+        first: first ingest hour; the table's first without it.
+        last: last ingest hour, included; the table's last without it.
+        dry_run: only count.
+
+    Raises:
+        PermanentFailure: nothing has landed yet, or log and ledger disagree.
+        TransientFailure: another writer changed the same rows, or a system was away.
+    """
+    lake, ledger, table = Lake(settings), Ledger(settings), bronze(settings, stream)
+    version = commits.reconcile(lake, ledger, table)
+    if version < 0:
+        raise PermanentFailure(f"reparse {table.table_id}", "there is no table yet", "land first")
+    sql = "select ingest_hour, topic, topic_id, count(*) as n from t group by 1, 2, 3"
+    days: dict[date, list[dict[str, Any]]] = {}
+    for row in lake.query(table.uri, sql, version).to_pylist():
+        hour = commits.utc(row["ingest_hour"])
+        if (first is None or hour >= first) and (last is None or hour <= last):
+            row["ingest_hour"] = hour
+            days.setdefault(hour.date(), []).append(row)
+    for day, found in sorted(days.items()):
+        hours = [row["ingest_hour"] for row in found]
+        topics = {row["topic_id"]: row["topic"] for row in found}
+        rows = sum(row["n"] for row in found)
+        one = _Day(settings, stream, table, version, min(hours), max(hours), topics, rows)
+        try:
+            yield one.run(open_session(settings, spark), run_id, dry_run)
+        except Exception as error:
+            tried = f"reparse {table.table_id} of {day}"
+            if is_conflict(error):
+                got = f"another writer was first: {str(error)[:300]}"
+                raise TransientFailure(tried, got) from error
+            if is_away(error):
+                raise TransientFailure(tried, f"Spark went away: {str(error)[:300]}") from error
+            raise
+
+
+@dataclass(frozen=True)
+class _Day:
+    settings: Settings
+    stream: Stream
+    table: Table
+    version: int
+    first: datetime
+    last: datetime
+    topics: dict[str, str]
+    rows: int
+
+    def run(self, session: SparkSession, run_id: str, dry_run: bool) -> Reparsed:
+        changed = self._changed(session).persist()
+        try:
+            hours, changes, mended, refused = self._counted(changed)
+            outcome = (self.first.date(), self.rows, changes, mended, refused, len(hours))
+            if dry_run or not changes:
+                return Reparsed(*outcome)
+            return Reparsed(*outcome, self._write(session, changed, hours, run_id))
+        finally:
+            changed.unpersist()
+
+    def _changed(self, session: SparkSession) -> DataFrame:
+        """Rows that come out otherwise, as `new_*` beside what the table says, as `old_*`."""
+        from pyspark.sql import functions as f
+
+        where = periods("ingest_hour", "ingest_date", self.first, self.last)
+        source = session.read.format("delta").option("versionAsOf", self.version)
+        rows = source.load(self.table.uri).where(where)
+        sent = LetterLedger(self.settings, self.table.table_id).replays()
+        if sent:
+            position = f.concat_ws(":", "topic_id", "partition", "offset")
+            names = session.createDataFrame([(str(p),) for p in sent], "sent STRING")
+            rows = rows.join(f.broadcast(names), position == f.col("sent"), "left_anti")
+        keys = ["ingest_date", "topic_id", "partition", "offset"]
+        old = rows.select(*keys, "broker_time", *(f.col(c).alias(f"old_{c}") for c in _DERIVED))
+        new = None
+        for topic_id, topic in self.topics.items():
+            messages = rows.where(f.col("topic_id") == topic_id).select(
+                *("partition", "offset", f.col("broker_time").alias("timestamp")),
+                *("key", "headers", "value"),
+            )
+            part = bronze_rows(messages, self.stream, topic, topic_id)
+            new = part if new is None else new.unionByName(part)
+        assert new is not None  # noqa: S101 - a day without rows has no topic and is not asked for
+        new = new.select(*keys, *(f.col(c).alias(f"new_{c}") for c in _DERIVED))
+        # As JSON, so that a field that the contract gained, and a row has not, is no difference.
+        same = f.to_json("old_record").eqNullSafe(f.to_json("new_record"))
+        for name in ("event_id", "event_time", "error"):
+            same = same & f.col(f"old_{name}").eqNullSafe(f.col(f"new_{name}"))
+        return old.join(new, keys).where(~same)
+
+    def _counted(self, changed: DataFrame) -> tuple[dict[str, tuple[int, int]], int, int, int]:
+        """(event hour -> rows and late rows more than before), changed, mended, refused rows."""
+        from pyspark.sql import functions as f
+
+        late_after = partitions.step(self.stream.grain) + self.stream.allowed_lateness
+        interval = f.expr(f"INTERVAL {int(late_after.total_seconds())} SECONDS")
+        hours: dict[str, tuple[int, int]] = {}
+        for side, sign in (("old", -1), ("new", 1)):
+            hour = f.col(f"{side}_event_hour")
+            late = f.count_if(f.col("broker_time") > hour + interval)
+            groups = changed.where(hour.isNotNull()).groupBy(f.unix_timestamp(hour).alias("hour"))
+            for seconds, n, n_late in groups.agg(f.count("*"), late).collect():
+                name = datetime.fromtimestamp(seconds, UTC).isoformat()
+                rows, late_rows = hours.get(name, (0, 0))
+                hours[name] = (rows + sign * n, late_rows + sign * n_late)
+        was_bad, is_bad = f.col("old_error").isNotNull(), f.col("new_error").isNotNull()
+        (row,) = changed.agg(
+            f.count("*").alias("n"),
+            f.count_if(was_bad & ~is_bad).alias("mended"),
+            f.count_if(~was_bad & is_bad).alias("refused"),
+        ).collect()
+        return hours, row["n"], row["mended"], row["refused"]
+
+    def _write(
+        self,
+        session: SparkSession,
+        changed: DataFrame,
+        hours: dict[str, tuple[int, int]],
+        run_id: str,
+    ) -> int:
+        token, metadata = commits.envelope(
+            "reparse",
+            run_id,
+            source_version=self.version,
+            contract_version=self.stream.version,
+            first=self.first.isoformat(),
+            last=self.last.isoformat(),
+            hours=hours,
+        )
+        _merge(session, self.table, changed, metadata)
+        lake, ledger = Lake(self.settings), Ledger(self.settings)
+        commits.reconcile(lake, ledger, self.table)
+        version = ledger.token_version(self.table.table_id, token)
+        if version is None:
+            tried = f"reparse {self.table.table_id} of {self.first.date()}"
+            raise TransientFailure(tried, "the log does not show the commit that Spark reported")
+        return version
+
+
+def _merge(session: SparkSession, table: Table, changed: DataFrame, metadata: str) -> None:
+    sets = ", ".join(f"t.{c} = s.new_{c}" for c in _DERIVED)
+    as_read = " AND ".join(f"t.{c} <=> s.old_{c}" for c in ("event_id", "event_time", "error"))
+    keys = ("ingest_date", "topic_id", "partition", "offset")
+    place = " AND ".join(f"t.`{c}` = s.`{c}`" for c in keys)
+    with _saying(session, metadata):
+        session.sql(
+            f"MERGE INTO delta.`{path(table.uri)}` t USING {{changed}} s "
+            f"ON {place} AND {as_read} WHEN MATCHED THEN UPDATE SET {sets}",
+            changed=changed,
+        ).collect()
+
+
+@contextmanager
+def _saying(session: SparkSession, metadata: str) -> Iterator[None]:
+    """MERGE takes its user metadata from the session and from nowhere else."""
+    session.conf.set(_METADATA, metadata)
+    try:
+        yield
+    finally:
+        session.conf.unset(_METADATA)

@@ -1,0 +1,71 @@
+"""Dead letters as plain data: positions, errors, headers."""
+
+import json
+
+import pytest
+
+from de_stack.failures import PermanentFailure
+from de_stack.flow.letters import (
+    REPLAY_OF,
+    Position,
+    as_bytes,
+    pick,
+    readable,
+    repeats,
+    shown,
+    split_error,
+)
+
+ONE, TWO = Position("t", 0, 7), Position("t", 2, 9)
+
+
+@pytest.mark.parametrize("position", [ONE, Position("A-b_c", 12, 2**62)])
+def test_a_position_reads_back_as_it_was_written(position: Position) -> None:
+    assert Position.parse(str(position)) == position
+
+
+@pytest.mark.parametrize("text", ["", "t", "t:1", "t:1:x", ":1:2", "t:-1:2", "t:1:2:3", "t:١:2"])
+def test_what_is_no_position_names_no_letter(text: str) -> None:
+    assert Position.parse(text) is None
+    assert repeats([(REPLAY_OF, text.encode())]) == []
+
+
+def test_an_error_splits_into_code_field_and_reason() -> None:
+    assert split_error("wrong_type:a.b: Expected `int`: got `str`") == (
+        "wrong_type",
+        "a.b",
+        "Expected `int`: got `str`",
+    )
+    assert split_error("malformed:: trailing: bytes") == ("malformed", None, "trailing: bytes")
+
+
+def test_a_message_names_all_letters_that_it_repeats_first_attempt_first() -> None:
+    headers = [
+        ("ce_id", b"e"),
+        (REPLAY_OF, str(ONE).encode()),
+        (REPLAY_OF, b"\xff"),
+        (REPLAY_OF, None),
+        (REPLAY_OF, str(TWO).encode()),
+    ]
+    assert repeats(headers) == [ONE, TWO]
+
+
+def test_headers_come_back_from_json_as_the_bytes_that_they_were() -> None:
+    headers = [("a", b"text"), ("a", "ü".encode()), ("b", b"\xff\x00"), ("c", b"a\0b")]
+    headers += [("d", b""), ("e", None)]
+    assert as_bytes(json.loads(json.dumps(readable(headers)))) == headers
+    assert "\\u0000" not in json.dumps(readable(headers))
+
+
+def test_bytes_are_shown_as_text_where_they_are_text() -> None:
+    assert [shown(v) for v in (b"{}", b"\xff", b"", None)] == ["{}", "hex:ff", "", None]
+
+
+def test_a_place_that_two_topics_have_needs_the_topics_id() -> None:
+    other = Position("u", 0, 7)
+    assert pick([ONE, TWO], "0:7") == ONE
+    assert pick([ONE, other], "u:0:7") == other
+    with pytest.raises(PermanentFailure, match="made anew"):
+        pick([ONE, other], "0:7")
+    with pytest.raises(PermanentFailure, match="no such letter"):
+        pick([ONE], "0:8")
