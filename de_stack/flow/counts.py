@@ -7,6 +7,7 @@ waiting.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from de_stack.flow import commits
@@ -18,7 +19,10 @@ from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from de_stack.contracts import Stream
+    from de_stack.flow.tables import Table
     from de_stack.settings import Settings
 
 
@@ -27,7 +31,8 @@ class Counts:
     """Rows of one stream.
 
     `waiting` are offsets in Kafka that have not landed, `pending` event hours that some stage has
-    still to use, `published` the sum of `count` in Postgres' `stats_<entity>`.
+    still to use, `held` events that a person has to release (`flow.late`), `published` the sum of
+    `count` in Postgres' `stats_<entity>`.
     """
 
     waiting: int
@@ -37,6 +42,7 @@ class Counts:
     silver: int
     published: int
     pending: int
+    held: int = 0
 
     @property
     def settled(self) -> bool:
@@ -45,9 +51,9 @@ class Counts:
 
     @property
     def agree(self) -> bool:
-        """Each landed row is in silver, a duplicate, or a dead letter; Postgres counts all."""
+        """Each landed row is in silver, a duplicate, dead or held; Postgres counts silver."""
         return (
-            self.bronze == self.silver + self.duplicates + self.dead
+            self.bronze == self.silver + self.duplicates + self.dead + self.held
             and self.silver == self.published
         )
 
@@ -68,10 +74,11 @@ def count(settings: Settings, stream: Stream) -> Counts:
     ids = [
         names.table_id(stream.domain, *f"{layer}_{stream.entity}".split("_", 1)) for layer in chain
     ]
-    pending = {
-        h for source, user in zip(ids, ids[1:], strict=False) for h in ledger.pending(user, source)
-    }
-    landed = dead = events = rows = 0
+    first = ledger.lagging(ids[1], ids[0], stream.grain, stream.look_back)
+    pending = {lag.event_hour for lag in first if not lag.is_held}
+    pending |= {h for source, user in pairwise(ids[1:]) for h in ledger.pending(user, source)}
+    held = [lag.event_hour for lag in first if lag.is_held]
+    landed = dead = events = rows = withheld = 0
     if commits.reconcile(lake, ledger, raw) >= 0:
         sql = (
             "select count(*) as landed, count(error) as dead, "
@@ -82,6 +89,9 @@ def count(settings: Settings, stream: Stream) -> Counts:
         landed, dead, events = row["landed"], row["dead"], row["events"]
     if commits.reconcile(lake, ledger, typed) >= 0:
         rows = lake.row_count(typed.uri) or 0
+    if held:
+        distinct = "count(distinct concat(event_hour, event_id)) as n"
+        withheld = _of(lake, raw, distinct, held) - _of(lake, typed, "count(*) as n", held)
     return Counts(
         waiting=ahead,
         bronze=landed,
@@ -90,7 +100,14 @@ def count(settings: Settings, stream: Stream) -> Counts:
         silver=rows,
         published=_published(settings, names.schema(stream.domain), f"stats_{stream.entity}"),
         pending=len(pending),
+        held=withheld,
     )
+
+
+def _of(lake: Lake, table: Table, what: str, hours: list[datetime]) -> int:
+    listed = ", ".join(f"to_timestamp('{hour:%Y-%m-%dT%H:%M:%SZ}')" for hour in hours)
+    found = lake.query(table.uri, f"select {what} from t where event_hour in ({listed})")
+    return found.to_pylist()[0]["n"]
 
 
 def _published(settings: Settings, schema: str, table: str) -> int:
