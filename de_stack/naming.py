@@ -76,19 +76,6 @@ def stream_name(domain: str, entity: str) -> str:
     return f"{word(domain, 'domain')}.{word(entity, 'entity')}"
 
 
-def split_stream(name: str) -> tuple[str, str]:
-    """(domain, entity) of a stream's name.
-
-    Raises:
-        ValueError: not of the form `domain.entity`.
-    """
-    domain, dot, entity = name.partition(".")
-    if not dot:
-        msg = f"stream {name!r}: write it as domain.entity, e.g. telemetry.measures"
-        raise ValueError(msg)
-    return word(domain, "domain"), word(entity, "entity")
-
-
 @dataclass(frozen=True)
 class Names:
     """The names of one namespace; an empty namespace adds nothing."""

@@ -4,21 +4,30 @@ Belongs here: what can be set, its default, where the value comes from. Does not
 starting or calling the systems that the settings name.
 
 Profile `embedded` (the default): `de-stack up` starts the systems and writes where they are to
-`<home>/state.json`; addresses come from there and from nowhere else, so that a shell with old
-exports cannot lead a process astray. Profile `external`: the systems are somebody else's and every
-address comes from the environment (`DE_STACK_KAFKA_BOOTSTRAP`, ...). All other settings:
-environment, then what `up` was given last, then the default.
+`<home>/state.json`; addresses come from there and from nowhere else, and how to log in elsewhere is
+not read, so that a shell with old exports cannot lead a process astray. Profile `external`: the
+systems are somebody else's and every address comes from the environment
+(`DE_STACK_KAFKA_BOOTSTRAP`, ...). All other settings: environment, then what `up` was given last,
+then the default. An empty variable is none.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from de_stack.failures import PermanentFailure
 from de_stack.naming import Names
@@ -36,19 +45,37 @@ ADDRESSES = frozenset(
         "warehouse_path",
     }
 )
+# What goes with the addresses of somebody else's systems: the embedded ones need none of it.
+ELSEWHERE = frozenset(
+    {
+        "kafka_security_protocol",
+        "kafka_sasl_mechanism",
+        "kafka_sasl_username",
+        "kafka_sasl_password",
+        "kafka_ssl_cafile",
+        "kafka_replicas",
+        "lake_storage_options",
+        "spark_config",
+    }
+)
 # What `up` remembers for the commands that follow it.
 STICKY = frozenset(
     {"namespace", "sensor_interval_seconds", "mart_interval_seconds", "generator_rate"}
 )
 
 
+def _absolute(home: Path) -> Path:
+    """The one spelling of a home: processes are told by it whose they are."""
+    return home.expanduser().resolve()
+
+
 def default_home() -> Path:
     """`DE_STACK_HOME`, else `.de_stack` in the checkout (when installed: in the current folder)."""
     if given := os.environ.get("DE_STACK_HOME"):
-        return Path(given).expanduser().resolve()
+        return _absolute(Path(given))
     checkout = Path(__file__).resolve().parent.parent
     root = checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
-    return root / ".de_stack"
+    return _absolute(root / ".de_stack")
 
 
 def read_state(home: Path) -> dict[str, Any]:
@@ -74,6 +101,21 @@ def _broken(path: Path, got: str) -> PermanentFailure:
     return PermanentFailure(f"read {path}", got, fix)
 
 
+def _is_embedded(given: dict[str, Any]) -> bool:
+    """As the arguments say, which are read first, else the environment."""
+    return (given.get("profile") or os.environ.get("DE_STACK_PROFILE") or "embedded") == "embedded"
+
+
+class _Environment(EnvSettingsSource):
+    """The environment; in profile embedded without what is about somebody else's systems."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        # Here and not afterwards: what is not read need not be JSON either.
+        if field_name in ADDRESSES | ELSEWHERE and _is_embedded(self.current_state):
+            return None, field_name, False
+        return super().get_field_value(field, field_name)
+
+
 class _StateSource(PydanticBaseSettingsSource):
     """Settings that `de-stack up` wrote down."""
 
@@ -85,12 +127,10 @@ class _StateSource(PydanticBaseSettingsSource):
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        # Arguments were read before us; the environment may come after.
-        profile = self.current_state.get("profile") or os.environ.get("DE_STACK_PROFILE")
-        if (profile or "embedded") != "embedded":
+        if not _is_embedded(self.current_state):
             return {}
         home = self.current_state.get("home")
-        state = read_state(Path(home) if home else default_home())
+        state = read_state(_absolute(Path(home)) if home else default_home())
         return {k: v for k, v in state.get("settings", {}).items() if k in self._names}
 
 
@@ -99,18 +139,62 @@ def _namespace(value: str) -> str:
     return value
 
 
+def variable(name: str) -> str:
+    """The environment's word for a setting: `DE_STACK_NAMESPACE`."""
+    return f"DE_STACK_{name.upper()}"
+
+
+def _refused(error: ValidationError | SettingsError, given: Collection[str]) -> PermanentFailure:
+    """Which variables are wrong, why, and where they come from; never what they hold.
+
+    Args:
+        error: what pydantic says.
+        given: settings that are arguments.
+    """
+    if isinstance(error, ValidationError):
+        wrong = [
+            (str(e["loc"][0]), ": ".join([*map(str, e["loc"][1:]), e["msg"]]))
+            for e in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+    else:
+        # `error parsing value for field "spark_config" from source ...`, and its cause says why.
+        found = re.search('"(.+?)"', str(error))
+        wrong = [(found[1] if found else "?", f"not JSON: {error.__cause__}")]
+    remembered = [
+        variable(name)
+        for name, _ in wrong
+        if name in STICKY and name not in given and not os.environ.get(variable(name))
+    ]
+    told = [
+        f"{variable(name)}{' (remembered by `up`)' if variable(name) in remembered else ''}: "
+        + reason.removeprefix("Value error, ")
+        for name, reason in wrong
+    ]
+    fixes = []
+    if remembered:
+        fixes.append(f"`{' '.join(f'{name}=' for name in remembered)} de-stack up` forgets it")
+    if len(remembered) < len(wrong):
+        fixes.append("correct or unset what is named; the README lists all settings")
+    return PermanentFailure("read the settings", "; ".join(told), ", ".join(fixes))
+
+
 class Settings(BaseSettings):
-    """All settings. Read once per process: `Settings()`."""
+    """All settings. Read once per process: `Settings()`.
+
+    Raises:
+        PermanentFailure: one is wrong; the message names the variable and says why.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="DE_STACK_",
+        env_ignore_empty=True,
         frozen=True,
         extra="ignore",
         nested_model_default_partial_update=True,
     )
 
     profile: Literal["embedded", "external"] = "embedded"
-    home: Path = Field(default_factory=default_home)
+    home: Annotated[Path, AfterValidator(_absolute)] = Field(default_factory=default_home)
     namespace: Annotated[str, AfterValidator(_namespace)] = ""
 
     kafka_bootstrap: str | None = None
@@ -144,12 +228,19 @@ class Settings(BaseSettings):
     slice_max_rows: int = Field(default=500_000, ge=1)
     generator_rate: float | None = Field(default=None, gt=0)
 
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except (ValidationError, SettingsError) as error:
+            # Pydantic's own words would show values, and some are secrets.
+            raise _refused(error, values) from None
+
     @classmethod
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
@@ -157,7 +248,7 @@ class Settings(BaseSettings):
         return (
             init_settings,
             _StateSource(settings_cls, ADDRESSES),
-            env_settings,
+            _Environment(settings_cls),
             _StateSource(settings_cls, STICKY),
         )
 

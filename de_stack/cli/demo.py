@@ -43,6 +43,7 @@ def demo(
 
     for name, value in _CADENCE.items():
         os.environ.setdefault(name, value)
+    stack.check_settings()
     console = Console(width=None if typer.get_text_stream("stdout").isatty() else 132)
     seconds: dict[str, float] = {}
     if given := os.environ.get("DE_STACK_SETUP_SECONDS"):
@@ -61,6 +62,7 @@ def demo(
     settings = Settings()
     _statistics(console, settings)
     _places(console, settings)
+    _services(console, settings)
     _times(console, seconds, services)
     me = _me()
     typer.echo(f"It goes on running. Look: `{me} status`, `{me} logs NAME -f`, `{me} counts`.")
@@ -161,7 +163,8 @@ def _shown(value: Any) -> str:
 def _places(console: Console, settings: Settings) -> None:
     from rich.table import Table
 
-    table = Table("what", "where", title="Where everything is")
+    table = Table("what", title="Where everything is")
+    table.add_column("where", overflow="fold")
     rows = {
         "Dagster: asset graph": f"{settings.webserver_url}/asset-groups",
         "Dagster: runs": f"{settings.webserver_url}/runs",
@@ -171,11 +174,23 @@ def _places(console: Console, settings: Settings) -> None:
         "Spark Connect": str(settings.spark_remote),
         "Delta tables": str(settings.lake_uri),
         "DuckDB": str(settings.warehouse_path),
-        "Logs": f"{settings.home}/logs/*.log (`{_me()} logs NAME`)",
         "All state": str(settings.home),
     }
     for what, where in rows.items():
         table.add_row(what, where, style="" if where else "dim")
+    console.print(table)
+
+
+def _services(console: Console, settings: Settings) -> None:
+    """Every port and every log: of what was started now, and of what ran already."""
+    from rich.table import Table
+
+    from de_stack.local.status import rows
+
+    table = Table("service", "port", title=f"Services (`{_me()} logs NAME -f` follows a log)")
+    table.add_column("log", overflow="fold")
+    for row in rows(settings.home):
+        table.add_row(row.name, ", ".join(map(str, row.ports.values())) or "-", row.log)
     console.print(table)
 
 

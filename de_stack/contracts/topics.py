@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from de_stack.contracts.model import Stream
 
-# Below the broker's default of 1,048,588 so that a message that passed the collector's door fits
-# with its headers.
+# Key, value and headers together. Below the broker's default of 1,048,588 for a whole batch and the
+# client's of 1,048,576, so that both have room for what they write around a message.
 MAX_MESSAGE_BYTES = 1_000_000
 
 

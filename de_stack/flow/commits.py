@@ -38,6 +38,7 @@ _FORMAT = 1
 _DETAILS = {
     "land": {"token", "run_id", "slice", "topic_id", "start", "end", "landed", "late_after_s"},
     "derive": {"token", "run_id", "source_version", "first", "last"},
+    "repair": {"token", "run_id", "lost"},
 }
 
 
@@ -121,6 +122,8 @@ def _read(
         # At the newest version, where its rows are still: a vacuum takes older versions' files.
         rows, touched = _landed(lake, table, newest, details)
         return "land", rows, touched
+    if details["kind"] == "repair":
+        return "repair", None, []
     first, last = (datetime.fromisoformat(details[k]) for k in ("first", "last"))
     return (
         "derive",

@@ -28,6 +28,26 @@ TOUCH = (
     "ingest_last, most_late_s) values (%s, %s, %s, %s, %s, %s, %s, %s)"
 )
 
+# What a table has used of its source (in some hours), as its commits say: the newest of each hour.
+# It stood from the first one that found rows in the source.
+APPLIED_FROM_LOG = """
+with used as (
+    select t.table_id, t.event_hour, t.version, c.committed_at, c.details->>'run_id' as run_id,
+           c.details->>'source' as source, (c.details->>'source_version')::bigint as used_version,
+           (select min(o.version) from ledger.touched o
+            where o.table_id = c.details->>'source' and o.event_hour = t.event_hour) as first
+    from ledger.touched t join ledger.commits c using (table_id, version)
+    where t.table_id = %(table)s and c.kind = 'derive'
+      and (%(hours)s::timestamptz[] is null or t.event_hour = any(%(hours)s)))
+insert into ledger.applied (consumer, event_hour, source_version, run_id, applied_at, source,
+                            first_applied_at)
+select distinct on (event_hour) table_id, event_hour, used_version, run_id, committed_at, source,
+       coalesce(min(committed_at) filter (where used_version >= first) over hour,
+                min(committed_at) over hour)
+from used window hour as (partition by event_hour)
+order by event_hour, version desc
+"""
+
 
 @dataclass(frozen=True)
 class Touched:
@@ -140,6 +160,29 @@ class Ledger(EventHours):
         """
         with self._postgres.transaction(f"enter what {consumer} has used") as connection:
             _apply(connection, consumer, hours, source_version, run_id, source, only_forward=True)
+
+    def forget(self, table_id: str, version: int) -> int:
+        """Take a commit and what it applied out again; how many event hours it had touched.
+
+        What the table has used of its source is then what its commits before say.
+        """
+        with self._postgres.transaction(f"forget commit {version} of {table_id}") as connection:
+            hours = connection.execute(
+                "delete from ledger.touched where table_id = %s and version >= %s "
+                "returning event_hour",
+                (table_id, version),
+            ).fetchall()
+            connection.execute(
+                "delete from ledger.commits where table_id = %s and version >= %s",
+                (table_id, version),
+            )
+            lost = [row[0] for row in hours]
+            connection.execute(
+                "delete from ledger.applied where consumer = %s and event_hour = any(%s)",
+                (table_id, lost),
+            )
+            connection.execute(APPLIED_FROM_LOG, {"table": table_id, "hours": lost})
+        return len(set(lost))
 
 
 def entry(table_id: str, commit: Commit, kind: str, rows: int | None) -> tuple[Any, ...]:

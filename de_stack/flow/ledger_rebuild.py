@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from de_stack.failures import PermanentFailure
 from de_stack.flow import commits
 from de_stack.flow.inventory import logs
-from de_stack.flow.ledger import COMMIT, TOUCH, Ledger, Touched, entry, touch
+from de_stack.flow.ledger import APPLIED_FROM_LOG, COMMIT, TOUCH, Ledger, Touched, entry, touch
 from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
 
@@ -24,25 +24,6 @@ if TYPE_CHECKING:
 
     from de_stack.resources.lake import Commit
     from de_stack.settings import Settings
-
-# What a table has used of its source, as its commits say: the newest of each hour. It stood from
-# the first one that found rows in the source.
-APPLIED_FROM_LOG = """
-with used as (
-    select t.table_id, t.event_hour, t.version, c.committed_at, c.details->>'run_id' as run_id,
-           c.details->>'source' as source, (c.details->>'source_version')::bigint as used_version,
-           (select min(o.version) from ledger.touched o
-            where o.table_id = c.details->>'source' and o.event_hour = t.event_hour) as first
-    from ledger.touched t join ledger.commits c using (table_id, version)
-    where t.table_id = %s and c.kind = 'derive')
-insert into ledger.applied (consumer, event_hour, source_version, run_id, applied_at, source,
-                            first_applied_at)
-select distinct on (event_hour) table_id, event_hour, used_version, run_id, committed_at, source,
-       coalesce(min(committed_at) filter (where used_version >= first) over hour,
-                min(committed_at) over hour)
-from used window hour as (partition by event_hour)
-order by event_hour, version desc
-"""
 
 
 @dataclass(frozen=True)
@@ -141,7 +122,7 @@ def _enter(db: Connection, table_id: str, one: _Collected) -> Rebuilt:
 
 
 def _applied(db: Connection, table_id: str) -> int:
-    return db.execute(APPLIED_FROM_LOG, (table_id,)).rowcount
+    return db.execute(APPLIED_FROM_LOG, {"table": table_id, "hours": None}).rowcount
 
 
 def _published(settings: Settings, db: Connection, sources: dict[str, str | None]) -> list[Rebuilt]:

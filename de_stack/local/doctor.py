@@ -14,11 +14,11 @@ from typing import Any
 
 import psutil
 
-from de_stack.failures import Failure
+from de_stack.failures import Failure, TransientFailure
 from de_stack.local import exports, jars, java, ports, state, supervisor, versions
 from de_stack.local.finding import Finding
 from de_stack.local.registry import SERVICES
-from de_stack.settings import ADDRESSES
+from de_stack.settings import ADDRESSES, ELSEWHERE, Settings, variable
 
 _DISK_GB, _MEMORY_GB = 3.0, 3.0
 
@@ -95,11 +95,20 @@ def services(home: Path) -> Finding:
     return Finding("services", not dead, seen, "`de-stack up`")
 
 
+def settings() -> Finding:
+    """Can they be read, those that `up` remembers included?"""
+    try:
+        Settings()
+    except Failure as failure:
+        return Finding("settings", False, failure.got, failure.fix or "")
+    return Finding("settings", True, "can be read")
+
+
 def environment(
     home: Path, settings: Mapping[str, Any], environ: Mapping[str, str]
 ) -> list[Finding]:
     """Does the shell name other systems than the stack? Psql and `dagster` would go there."""
-    if environ.get("DE_STACK_PROFILE", "embedded") != "embedded":
+    if (environ.get("DE_STACK_PROFILE") or "embedded") != "embedded":
         missing = [
             f"DE_STACK_{name.upper()}"
             for name in sorted(ADDRESSES - {"webserver_url", "collector_url", "warehouse_path"})
@@ -124,6 +133,18 @@ def environment(
         for name, value in sorted(wanted.items())
         if environ.get(name, value) != value
     ]
+    # Not what they hold: some are secrets.
+    stale += [
+        Finding(
+            f"${name}",
+            False,
+            "is set and is not read: it is about somebody else's systems, and the profile is "
+            "embedded",
+            f"`unset {name}`, or DE_STACK_PROFILE=external with all addresses",
+        )
+        for name in sorted(map(variable, ELSEWHERE))
+        if environ.get(name)
+    ]
     return stale or [Finding("environment", True, "agrees with the state")]
 
 
@@ -142,5 +163,10 @@ def examine(home: Path) -> list[Finding]:
     """All checks, cheap ones first."""
     found = [versions.python(), java_found(), tools(), *versions.spark()]
     found += [versions.kafka(jars.locked("kafka")), versions.installed_packages(), jars_verified()]
-    found += [*disk(home), memory(home), *port_findings(home), services(home), left_over(home)]
+    found += [*disk(home), settings()]
+    try:
+        found += [memory(home), *port_findings(home), services(home), left_over(home)]
+    except TransientFailure as failure:
+        fix = failure.fix or "again"
+        found.append(Finding("supervisord", False, f"{failure.tried}: {failure.got}", fix))
     return found + environment(home, state.load(home)["settings"], os.environ)

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import re
+import select
 import shutil
 import subprocess
 import tempfile
@@ -30,6 +31,8 @@ _DEPENDENCY = (
     '<dependency org="{jar.group}" name="{jar.artifact}" rev="{jar.version}" transitive="false">'
     '<artifact name="{jar.artifact}" type="jar" ext="jar"/></dependency>'
 )
+# Ivy prints a line for each jar and a dot for each part of one: silent for so long, it hangs.
+_SILENT_SECONDS = 300.0
 _FETCHED = re.compile(r"\[SUCCESSFUL \] \S+!(\S+)")
 
 
@@ -196,17 +199,26 @@ def _run_ivy(
     command = [java, "-jar", ivy_jar(), "-settings", "settings.xml", "-ivy", "ivy.xml"]
     retrieve = ["-retrieve", "[artifact]-[revision].[ext]"]
     lines: list[str] = []
+    rest = b""
     with subprocess.Popen(  # noqa: S603
-        [*command, *retrieve],
-        cwd=staging,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        [*command, *retrieve], cwd=staging, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as ivy:
         assert ivy.stdout is not None  # noqa: S101
-        for line in ivy.stdout:
-            lines.append(line.rstrip())
-            found = _FETCHED.search(line)
-            if found and (jar := by_artifact.get(found.group(1))):
-                progress(jar)
+        while True:
+            # A reader of lines would wait for ever, and other commands for the lock on the cache.
+            if not select.select([ivy.stdout], [], [], _SILENT_SECONDS)[0]:
+                ivy.kill()
+                lines.append(rest.decode(errors="replace"))
+                lines.append(f"stopped: nothing came for {_SILENT_SECONDS:g} s")
+                break
+            chunk = os.read(ivy.stdout.fileno(), 65536)
+            # At the end, what has no line feed is a line as well.
+            *whole, rest = (rest + (chunk or (b"\n" if rest else b""))).split(b"\n")
+            for line in (part.decode(errors="replace").rstrip() for part in whole):
+                lines.append(line)
+                found = _FETCHED.search(line)
+                if found and (jar := by_artifact.get(found.group(1))):
+                    progress(jar)
+            if not chunk:
+                break
     return lines

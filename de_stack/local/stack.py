@@ -14,16 +14,26 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from de_stack.failures import PermanentFailure
-from de_stack.local import ports, postgres, postgres_files, processes, state, supervisor
+from de_stack.failures import PermanentFailure, TransientFailure
+from de_stack.local import (
+    home_folder,
+    ports,
+    postgres,
+    postgres_files,
+    processes,
+    state,
+    supervisor,
+)
 from de_stack.local.registry import SERVICES, check, stopping_waves, with_dependencies
 from de_stack.local.service import Service, Site
 from de_stack.local.starting import Starter
-from de_stack.settings import default_home
+from de_stack.settings import Settings, default_home
 
 Say = Callable[[str], None]
 # How often `up` chooses ports when others take them before our services listen.
 _CHOICES = 3
+# Asked to end, supervisord stops all that it keeps, each with a grace time of its own.
+_SUPERVISORD_SECONDS = 30.0
 
 
 def _quiet(line: str) -> None:
@@ -36,7 +46,7 @@ def embedded_home() -> Path:
     Raises:
         PermanentFailure: the profile says that the systems are somebody else's.
     """
-    if (profile := os.environ.get("DE_STACK_PROFILE", "embedded")) != "embedded":
+    if (profile := os.environ.get("DE_STACK_PROFILE") or "embedded") != "embedded":
         raise PermanentFailure(
             "manage local services",
             f"profile {profile}: the systems are somebody else's, nothing is started or stopped",
@@ -45,16 +55,37 @@ def embedded_home() -> Path:
     return default_home()
 
 
+def check_settings() -> None:
+    """Refuse what `up` would be given: once remembered, it would break every later command.
+
+    Raises:
+        PermanentFailure: a setting is wrong.
+    """
+    # What is about to be forgotten may be what is wrong: its default stands in for it.
+    fields = Settings.model_fields
+    Settings(**{name: fields[name].default for name in state.forgotten_in(os.environ)})
+
+
 def site_of(home: Path) -> Site:
     """The site with the ports of last time."""
     known = {name: port for s in SERVICES.values() for name, port in s.ports.items()}
     return Site(home, known | state.load(home)["ports"])
 
 
+def _family(home: Path) -> dict[int, str]:
+    """Service by pid of every process of the stack."""
+    # Where data is does not depend on a port: a broken state keeps nobody from stopping.
+    return processes.of_stack(home, postgres.data(Site(home, {})))
+
+
 def strays(home: Path) -> dict[int, str]:
-    """Service by pid of processes of the stack that supervisord does not keep."""
+    """Service by pid of processes of the stack that supervisord does not keep.
+
+    Raises:
+        TransientFailure: supervisord runs and does not say what it keeps.
+    """
     kept = {name for name, info in supervisor.processes(home).items() if info["pid"]}
-    found = processes.of_stack(home, postgres.data(site_of(home)))
+    found = _family(home)
     if not supervisor.is_alive(home):
         return found
     return {p: name for p, name in found.items() if name not in kept | {"supervisord"}}
@@ -62,6 +93,8 @@ def strays(home: Path) -> dict[int, str]:
 
 def up(names: Iterable[str] = (), say: Say = _quiet) -> dict[str, float]:
     """Start services and all that they depend on; what runs and is ready is left alone.
+
+    Another service that runs and follows a setting that has changed is restarted.
 
     Args:
         names: services; all for none.
@@ -71,13 +104,15 @@ def up(names: Iterable[str] = (), say: Say = _quiet) -> dict[str, float]:
         Seconds until ready, per service that had to be started.
 
     Raises:
-        Failure: a service did not become ready. The others go on running.
+        Failure: a setting is wrong, and nothing was touched; or a service did not become ready, and
+            the others go on running.
     """
     home = embedded_home()
+    check_settings()
     wanted = with_dependencies(names)
     # A run with another home in its environment would read another state file.
     os.environ["DE_STACK_HOME"] = str(home)
-    state.make_home(home)
+    home_folder.make_home(home)
     with state.locked(home, say):
         if left := strays(home):
             say(f"ending {len(left)} left-over processes: {', '.join(sorted(set(left.values())))}")
@@ -94,6 +129,8 @@ def _start(home: Path, wanted: list[Service], say: Say) -> dict[str, float]:
         try:
             with ports.reserving() as reserve:
                 site = _remember(home, wanted, reserve, say)
+                # Kept for the next round: what was stopped in this one does not run there any more.
+                wanted = [*wanted, *_outdated(site, wanted, say)]
                 _start_all(site, wanted, took, say)
         except ports.PortTaken as failure:
             if choices == _CHOICES:
@@ -104,11 +141,33 @@ def _start(home: Path, wanted: list[Service], say: Say) -> dict[str, float]:
             return took
 
 
+def _running(home: Path) -> list[Service]:
+    """Services that supervisord keeps alive."""
+    kept = {n for n, i in supervisor.processes(home).items() if i["state"] in supervisor.ALIVE}
+    return [service for name, service in SERVICES.items() if name in kept]
+
+
+def _outdated(site: Site, wanted: list[Service], say: Say) -> list[Service]:
+    """Other services that run and follow what has changed: they would go on with the old value."""
+    names, known = {service.name for service in wanted}, state.load(site.home)["services"]
+    starter = Starter(site, threading.Event(), say)
+    found = [
+        service
+        for service in _running(site.home)
+        if service.follows
+        and service.name not in names
+        and service.name in known
+        and starter.is_outdated(service)
+    ]
+    if found:
+        say(f"restarting, too, what follows: {', '.join(service.name for service in found)}")
+    return found
+
+
 def _remember(home: Path, wanted: list[Service], reserve: Callable[[int], bool], say: Say) -> Site:
     """Choose ports and write down, before anything starts, what shall run and where."""
-    kept = {n for n, i in supervisor.processes(home).items() if i["state"] in supervisor.ALIVE}
     known = state.load(home)
-    ours = frozenset(p for name in kept & SERVICES.keys() for p in SERVICES[name].ports)
+    ours = frozenset(port for service in _running(home) for port in service.ports)
     chosen, moved = ports.choose(
         {name: port for service in wanted for name, port in service.ports.items()},
         known["ports"],
@@ -119,6 +178,8 @@ def _remember(home: Path, wanted: list[Service], reserve: Callable[[int], bool],
         say(sentence)
     known["ports"] |= chosen
     known["settings"] |= state.sticky_from(os.environ)
+    for name in state.forgotten_in(os.environ):
+        known["settings"].pop(name, None)
     known["settings"] |= {
         "lake_uri": str(home / "lake"),
         "warehouse_path": str(home / "warehouse.duckdb"),
@@ -138,7 +199,8 @@ def _start_all(site: Site, wanted: list[Service], took: dict[str, float], say: S
     starter = Starter(site, cancelled, say)
 
     def wait_for(names: Iterable[str]) -> None:
-        for needed in names:
+        # What is not started here runs already: somebody who follows it is restarted.
+        for needed in ready.keys() & names:
             while not ready[needed].wait(0.1) and not cancelled.is_set():
                 pass
 
@@ -161,10 +223,8 @@ def _start_all(site: Site, wanted: list[Service], took: dict[str, float], say: S
             while not all(future.done() for future in futures):
                 time.sleep(0.05)
         except KeyboardInterrupt:
-            cancelled.set()
+            starter.interrupt()
             say("interrupted: stopping what was being started; `de-stack up` goes on from here")
-            for name in starter.unfinished():
-                supervisor.stop(site.home, name)
             raise
     for future in futures:
         future.result()
@@ -178,13 +238,14 @@ def stop(names: Iterable[str], say: Say = _quiet) -> None:
         for name in names:
             say(f"stopping {name}")
             supervisor.stop(home, name)
-        found = processes.of_stack(home, postgres.data(site_of(home)))
+        found = _family(home)
         processes.end(pid for pid, name in found.items() if name in names)
 
 
 def restart(names: Iterable[str], say: Say = _quiet) -> dict[str, float]:
     """Stop services and start them again, with the environment of this call."""
     names = check(names)
+    check_settings()
     stop(names, say)
     return up(names, say)
 
@@ -195,26 +256,51 @@ def down(say: Say = _quiet, *, purge: bool = False) -> None:
     Args:
         say: receives one line per event.
         purge: remove all data, too.
+
+    Raises:
+        PermanentFailure: asked to remove a folder that is no home; nothing was stopped.
     """
     home = embedded_home()
     if not home.exists():
         say(f"nothing at {home}")
         return
+    if purge:
+        home_folder.check_home(home, f"remove {home}")
     with state.locked(home, say):
         _stop_all(home, say)
-        if (home / "state.json").exists():
-            known = state.load(home)
-            for entry in known["services"].values():
-                entry["wanted"] = False
-            state.save(home, known)
-        if purge:
+        if not purge:
+            _want_nothing(home, say)
+        else:
             say(f"removing {home}")
             shutil.rmtree(postgres_files.outside(home), ignore_errors=True)
-            shutil.rmtree(home)
+            home_folder.remove_home(home)
+
+
+def _want_nothing(home: Path, say: Say) -> None:
+    """Write down that nothing shall run."""
+    try:
+        known = state.load(home)
+    except PermanentFailure as failure:
+        # What it tells people to do begins with `down`.
+        say(f"left as it is: {failure}")
+        return
+    if not known["services"]:
+        return
+    for entry in known["services"].values():
+        entry["wanted"] = False
+    state.save(home, known)
 
 
 def _stop_all(home: Path, say: Say) -> None:
-    running = supervisor.processes(home)
+    try:
+        running = supervisor.processes(home)
+    except TransientFailure as failure:
+        say(f"{failure.tried}: {failure.got}; ending it and all its processes")
+        running = {}
+        # Before the others: it would start them again.
+        found = _family(home)
+        keeper = [pid for pid, name in found.items() if name == "supervisord"]
+        processes.end(keeper, _SUPERVISORD_SECONDS)
     alive = [
         n for n, info in running.items() if info["state"] in supervisor.ALIVE and n in SERVICES
     ]
@@ -223,9 +309,9 @@ def _stop_all(home: Path, say: Say) -> None:
         with ThreadPoolExecutor(max_workers=len(wave)) as pool:
             list(pool.map(lambda name: supervisor.stop(home, name), wave))
         # Run workers still can say how they end, as long as the database is there.
-        found = processes.of_stack(home, postgres.data(site_of(home)))
+        found = _family(home)
         processes.end(pid for pid, name in found.items() if name in wave)
-    found = processes.of_stack(home, postgres.data(site_of(home)))
+    found = _family(home)
     first = {pid: name for pid, name in found.items() if name != "supervisord"}
     if first:
         processes.end(first)

@@ -47,12 +47,17 @@ class Starter:
     def __init__(self, site: Site, cancelled: threading.Event, say: Callable[[str], None]) -> None:
         self._site, self._cancelled, self._say = site, cancelled, say
         self._known = state.load(site.home)["settings"]
-        self._begun: set[str] = set()
+        self._interrupted = threading.Event()
         self._remarked: set[str] = set()
 
-    def unfinished(self) -> list[str]:
-        """Services that were started here and are not ready yet."""
-        return sorted(self._begun)
+    def interrupt(self) -> None:
+        """Start nothing more, and stop what was started here and is not ready yet.
+
+        Who starts a service stops it: only there is known how far it has come. After a mere failure
+        (`cancelled`) what was begun goes on: the next `up` finds it further.
+        """
+        self._interrupted.set()
+        self._cancelled.set()
 
     def bring_up(
         self, service: Service, wait_for_others: Callable[[], None] = lambda: None
@@ -80,23 +85,39 @@ class Starter:
             supervisor.stop(site.home, name)
         if self._cancelled.is_set():
             return None
-        self._begun.add(name)
         if (remark := service.remark()) not in self._remarked | {""}:
             self._remarked.add(remark)
             self._say(remark)
         service.prepare(site)
         supervisor.configure(site, service, spec, digest)
-        supervisor.begin(site.home, name)
-        self._wait(service)
-        wait_for_others()
+        # Preparing can take a minute; who interrupts it meanwhile wants nothing to start.
         if self._cancelled.is_set():
             return None
-        self._finish(service)
-        self._begun.discard(name)
+        if not self._run(service, wait_for_others):
+            return None
         seconds = time.monotonic() - began
         where = ", ".join(map(str, self._ports(service)))
         self._say(f"{name}: ready in {seconds:.1f} s" + (f" (port {where})" if where else ""))
         return seconds
+
+    def is_outdated(self, service: Service) -> bool:
+        """True when a service would be started with something else than it was started with."""
+        return supervisor.configured_digest(self._site, service.name) != self._spec(service)[1]
+
+    def _run(self, service: Service, wait_for_others: Callable[[], None]) -> bool:
+        """Begin a prepared service; True when it is ready, False when that is not waited for."""
+        is_ready = False
+        try:
+            supervisor.begin(self._site.home, service.name)
+            self._wait(service)
+            wait_for_others()
+            if not self._cancelled.is_set():
+                self._finish(service)
+                is_ready = True
+        finally:
+            if not is_ready and self._interrupted.is_set():
+                supervisor.stop(self._site.home, service.name)
+        return is_ready
 
     def _spec(self, service: Service) -> tuple[dict[str, Any], str]:
         """What the process is started with, and the digest of what a change of it would matter."""

@@ -1,8 +1,8 @@
 """What the stack remembers between commands: `<home>/state.json`.
 
 Belongs here: its shape, its atomic writing, the lock that keeps two commands apart. Does not
-belong here: reading it as settings (`settings.py`), and never a password: the file names password
-files.
+belong here: reading it as settings (`settings.py`), the folder itself (`home_folder.py`), and never
+a password: the file names password files.
 """
 
 from __future__ import annotations
@@ -15,33 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from de_stack.failures import PermanentFailure
-from de_stack.settings import STICKY, read_state
-
-# They would break class paths, comma lists and the supervisor's configuration.
-_BAD = set(":;,#%'\"\\\n\t")
-
-
-def make_home(home: Path) -> None:
-    """Create the home folder and its private parts.
-
-    Raises:
-        PermanentFailure: the path cannot be used.
-    """
-    if bad := sorted(_BAD & set(str(home))):
-        raise PermanentFailure(
-            f"use {home} as home",
-            f"the path holds {' '.join(map(repr, bad))}",
-            "set DE_STACK_HOME to a folder without it",
-        )
-    home.mkdir(parents=True, exist_ok=True)
-    # As root, Postgres runs as another account and must pass through; the parts below stay private.
-    home.chmod(0o711 if os.geteuid() == 0 else 0o700)
-    (home / "data").mkdir(exist_ok=True)
-    (home / "data").chmod(0o711 if os.geteuid() == 0 else 0o700)
-    for part in ("secrets", "config", "logs", "supervisor"):
-        (home / part).mkdir(exist_ok=True)
-        (home / part).chmod(0o700)
+from de_stack.settings import STICKY, read_state, variable
 
 
 def write_private(path: Path, text: str) -> None:
@@ -66,8 +40,12 @@ def save(home: Path, state: Mapping[str, Any]) -> None:
 
 def sticky_from(environ: Mapping[str, str]) -> dict[str, str]:
     """Remembered settings that are given in this environment."""
-    names = {name: f"DE_STACK_{name.upper()}" for name in STICKY}
-    return {name: environ[variable] for name, variable in names.items() if variable in environ}
+    return {name: environ[variable(name)] for name in STICKY if environ.get(variable(name))}
+
+
+def forgotten_in(environ: Mapping[str, str]) -> set[str]:
+    """Remembered settings that are given as nothing: `DE_STACK_GENERATOR_RATE= de-stack up`."""
+    return {name for name in STICKY if environ.get(variable(name)) == ""}
 
 
 @contextmanager

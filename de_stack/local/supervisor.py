@@ -17,10 +17,12 @@ import sys
 import threading
 import time
 import xmlrpc.client
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from de_stack.failures import TransientFailure
+from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.local.private_tmp import private_tmp
 from de_stack.local.service import Service, Site
 from de_stack.local.state import write_private
@@ -32,6 +34,10 @@ MARKER = "DE_STACK_SERVICE"
 _LONGEST_SOCKET = 100
 # Addresses come from the state only: an old export must not lead a service astray.
 UNSET = sorted({f"DE_STACK_{name.upper()}" for name in ADDRESSES} | {"DE_STACK_PROFILE"})
+# A busy machine answers late, a supervisord that hangs never.
+_ANSWER_SECONDS = 15.0
+# Faults that pass by themselves; all others say that a program is not as it should be.
+_PASSING = ("SHUTDOWN_STATE", "STILL_RUNNING")
 _changing = threading.Lock()
 
 RUNNING, ALIVE, DEAD = 20, frozenset({10, 20, 30, 40}), frozenset({100, 200})
@@ -76,19 +82,60 @@ def rpc(home: Path, timeout_seconds: float = 60) -> Any:
     return xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport).supervisor
 
 
-def is_alive(home: Path) -> bool:
-    """True when supervisord of this home answers."""
+class Away(TransientFailure):
+    """No supervisord of this home runs: nobody is at its socket."""
+
+
+@contextmanager
+def _asking(tried: str) -> Iterator[None]:
+    """Make a failure of what goes wrong in a remote call.
+
+    Raises:
+        Away: supervisord does not run.
+        TransientFailure: it did not answer, which says nothing about what runs; or it ends.
+        PermanentFailure: it refused.
+    """
     try:
-        return rpc(home, timeout_seconds=5).getState()["statename"] == "RUNNING"
-    except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+        yield
+    except xmlrpc.client.Fault as fault:
+        passes = fault.faultString.startswith(_PASSING)
+        kind = TransientFailure if passes else PermanentFailure
+        got = f"supervisord refused: {fault.faultString}"
+        raise kind(tried, got, "`de-stack down`, then `de-stack up`") from fault
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise Away(tried, "supervisord does not run", "`de-stack up`") from error
+    except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+        got = f"supervisord gave no answer ({type(error).__name__}: {error})"
+        raise TransientFailure(tried, got, "again; if it stays so, `de-stack down` ends it") from (
+            error
+        )
+
+
+def is_alive(home: Path) -> bool:
+    """True when supervisord of this home answers, False when there is none.
+
+    Raises:
+        TransientFailure: it does not answer; a second one must not be started beside it.
+    """
+    try:
+        with _asking("ask supervisord whether it runs"):
+            rpc(home, _ANSWER_SECONDS).getState()
+    except Away:
         return False
+    return True
 
 
 def processes(home: Path) -> dict[str, dict[str, Any]]:
-    """What supervisord says about each of its processes; empty when it does not run."""
+    """What supervisord says about each of its processes; empty when it does not run.
+
+    Raises:
+        TransientFailure: it does not answer. A failed read is not an empty one: who took it for
+            that would end what runs.
+    """
     try:
-        return {info["name"]: info for info in rpc(home, 5).getAllProcessInfo()}
-    except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+        with _asking("ask supervisord what runs"):
+            return {info["name"]: info for info in rpc(home, _ANSWER_SECONDS).getAllProcessInfo()}
+    except Away:
         return {}
 
 
@@ -164,37 +211,57 @@ def configured_digest(site: Site, name: str) -> str | None:
 
 
 def configure(site: Site, service: Service, spec: dict[str, Any], digest: str) -> None:
-    """Write a service's program and spec and make supervisord know it (it is not started)."""
+    """Write a service's program and spec and make supervisord know it (it is not started).
+
+    Raises:
+        Failure: supervisord is away, does not answer or refuses.
+    """
     folder = site.home / "supervisor"
     # supervisord reads all files at each reload: one change at a time.
     with _changing:
         write_private(folder / "specs" / f"{service.name}.json", json.dumps(spec))
         write_private(folder / "programs" / f"{service.name}.conf", program(site, service, digest))
-        server = rpc(site.home)
-        added, changed, removed = server.reloadConfig()[0]
-        for name in [*changed, *removed]:
-            stop(site.home, name)
-            server.removeProcessGroup(name)
-        for name in [*added, *changed]:
-            server.addProcessGroup(name)
+        with _asking(f"make supervisord know {service.name}"):
+            server = rpc(site.home)
+            added, changed, removed = server.reloadConfig()[0]
+            for name in [*changed, *removed]:
+                stop(site.home, name)
+                server.removeProcessGroup(name)
+            for name in [*added, *changed]:
+                server.addProcessGroup(name)
 
 
 def begin(home: Path, name: str) -> None:
-    """Start a configured process, without waiting for it; one that runs already is left alone."""
-    try:
-        rpc(home).startProcess(name, False)
-    except xmlrpc.client.Fault as fault:
-        if "ALREADY_STARTED" not in fault.faultString:
-            raise
+    """Start a configured process, without waiting for it; one that runs already is left alone.
+
+    Raises:
+        Failure: supervisord is away, does not answer or refuses.
+    """
+    with _asking(f"start {name}"):
+        try:
+            rpc(home).startProcess(name, False)
+        except xmlrpc.client.Fault as fault:
+            if not fault.faultString.startswith("ALREADY_STARTED"):
+                raise
 
 
 def stop(home: Path, name: str) -> None:
-    """Stop a process and wait until supervisord has seen it end (it kills after the grace time)."""
+    """Stop a process and wait until supervisord has seen it end (it kills after the grace time).
+
+    Where no supervisord runs there is nothing to stop: what it left is a matter of `processes`.
+
+    Raises:
+        Failure: supervisord does not answer or refuses.
+    """
     try:
-        rpc(home, timeout_seconds=120).stopProcess(name, True)
-    except xmlrpc.client.Fault as fault:
-        if not any(word in fault.faultString for word in ("NOT_RUNNING", "BAD_NAME")):
-            raise
+        with _asking(f"stop {name}"):
+            try:
+                rpc(home, timeout_seconds=120).stopProcess(name, True)
+            except xmlrpc.client.Fault as fault:
+                if not fault.faultString.startswith(("NOT_RUNNING", "BAD_NAME")):
+                    raise
+    except Away:
+        pass
 
 
 def remove_socket(home: Path) -> None:

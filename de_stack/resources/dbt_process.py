@@ -14,8 +14,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _START = "from dbt.cli.main import cli; cli()"
 _STOP_S = 5.0
+# Longer than any run of ours: whoever made a folder that old was killed.
+_LEFT_OVER_S = 2 * 3600
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ def execute(
     path = warehouse.wait_until_free(settings)
     kept = settings.home / "dbt" / "partial_parse.msgpack"
     kept.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left_over(kept.parent)
     with tempfile.TemporaryDirectory(prefix="run-", dir=kept.parent) as name:
         target = Path(name)
         if kept.exists():
@@ -113,6 +117,15 @@ def execute(
         if (target / kept.name).exists():
             (target / kept.name).replace(kept)
         return [_result(r) for r in json.loads(results.read_bytes())["results"]]
+
+
+def _remove_left_over(folder: Path) -> None:
+    """Remove the folders of runs that were killed; one that goes on is younger."""
+    for path in folder.glob("run-*"):
+        # Another run may be removing it as well.
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _LEFT_OVER_S:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def run(

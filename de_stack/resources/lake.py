@@ -7,8 +7,11 @@ not belong here: writes (Spark does them, in `flow`), what a commit means (`flow
 from __future__ import annotations
 
 import json
+import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from de_stack.failures import PermanentFailure, TransientFailure
@@ -16,9 +19,17 @@ from de_stack.failures import PermanentFailure, TransientFailure
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
-    from deltalake.fs import DeltaStorageHandler
+    from pyarrow.fs import PyFileSystem
 
     from de_stack.settings import Settings
+
+
+_LOG = "_delta_log"
+_COMMIT = re.compile(r"(\d{20})\.json")
+
+
+def _commit_name(version: int) -> str:
+    return f"{_LOG}/{version:020d}.json"
 
 
 @dataclass(frozen=True)
@@ -83,14 +94,60 @@ class Lake:
         table = self.open(uri)
         if table is None or table.version() <= version:
             return []
-        from deltalake.fs import DeltaStorageHandler
-
-        files = DeltaStorageHandler.from_table(table._table, self._settings.storage_options())  # noqa: SLF001 - the handler has no other way in
+        files = self._files(uri)
         return [self._commit(files, uri, v) for v in range(version + 1, table.version() + 1)]
 
+    def newest_file(self, uri: str) -> int | None:
+        """Number of the newest commit file, whatever is in it; None if there is none."""
+        from pyarrow.fs import FileSelector
+
+        selector = FileSelector(_LOG, allow_not_found=True)
+        found = self._files(uri).get_file_info(selector)
+        names = [_COMMIT.fullmatch(info.base_name) for info in found]
+        return max((int(name.group(1)) for name in names if name), default=None)
+
+    def broken(self, uri: str, version: int) -> str:
+        """Why a commit file cannot be used; empty where it can."""
+        try:
+            self._commit(self._files(uri), uri, version)
+        except PermanentFailure as failure:
+            return failure.got
+        return ""
+
     @staticmethod
-    def _commit(files: DeltaStorageHandler, uri: str, version: int) -> Commit:
-        name = f"_delta_log/{version:020d}.json"
+    def replace_commit(uri: str, version: int, line: str) -> None:
+        """Put a commit of one action in the place of a file that cannot be read.
+
+        What was derived from the old one (checksums, a checkpoint) goes first: readers would
+        believe it.
+
+        Raises:
+            PermanentFailure: the table is not in a folder; object stores write all or nothing.
+        """
+        if "://" in uri.removeprefix("file://"):
+            raise PermanentFailure(
+                f"replace commit {version} of {uri}", "it is in an object store", "mend it there"
+            )
+        log, number = Path(uri.removeprefix("file://")) / _LOG, f"{version:020d}"
+        for name in (f"{number}.crc", f".{number}.crc.crc", f".{number}.json.crc"):
+            (log / name).unlink(missing_ok=True)
+        (log / f"{number}.checkpoint.parquet").unlink(missing_ok=True)
+        new = log / f".{number}.json.repaired"
+        with new.open("w", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(log / f"{number}.json")
+
+    def _files(self, uri: str) -> PyFileSystem:
+        from deltalake.fs import DeltaStorageHandler
+        from pyarrow.fs import PyFileSystem
+
+        return PyFileSystem(DeltaStorageHandler(uri, self._settings.storage_options()))
+
+    @staticmethod
+    def _commit(files: PyFileSystem, uri: str, version: int) -> Commit:
+        name = _commit_name(version)
         tried = f"read commit {version} of {uri}"
         try:
             text = files.open_input_file(name).read()
@@ -107,6 +164,13 @@ class Lake:
         info = next((a["commitInfo"] for a in actions if "commitInfo" in a), None)
         if info is None:
             raise PermanentFailure(tried, f"{name} ({len(text)} bytes) does not say who wrote it")
+        # A file that ends between two lines is whole JSON: what it says of itself must be there.
+        for action, metric in (("add", "numFiles"), ("remove", "numRemovedFiles")):
+            said = int(info.get("operationMetrics", {}).get(metric, 0))
+            there = sum(action in a for a in actions)
+            if there < said:
+                got = f"{name} is cut off: it says {metric} {said} and has {there}"
+                raise PermanentFailure(tried, got)
         return Commit(
             version,
             str(info.get("operation", "")),

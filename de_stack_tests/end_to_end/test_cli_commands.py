@@ -143,6 +143,16 @@ def test_env_before_up_says_what_to_do(tmp_path: Path) -> None:
     assert "run `de-stack up`" in done.stderr
 
 
+def test_a_mistyped_setting_is_one_clear_line_and_is_not_remembered(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    for command in (("up",), ("demo",), ("status",)):
+        done = run(*command, DE_STACK_HOME=str(home), DE_STACK_NAMESPACE="Alice-1")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "DE_STACK_NAMESPACE: namespace 'Alice-1': use a-z" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert not home.exists()
+
+
 def test_logs_prints_the_last_lines(stack: Settings) -> None:
     done = run("logs", "kafka", "-n", "3")
     assert done.returncode == 0
@@ -204,3 +214,23 @@ def test_restart_brings_a_new_process_and_keeps_the_port(stack: Settings) -> Non
     after = postgres()
     assert after["pid"] != before["pid"]
     assert after["ports"] == before["ports"]
+
+
+def test_offsets_show_lists_every_partition_and_accept_gap_finds_nothing_missing(
+    stack: Settings,
+) -> None:
+    done = run("offsets", "show", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [p["partition"] for p in found["partitions"]] == [0, 1, 2]
+    assert all(p["missing"] == [] for p in found["partitions"])
+    assert "waiting" in run("offsets", "show").stdout
+    assert run("offsets", "accept-gap", "--reason", "a test").stdout.strip() == "nothing is missing"
+
+
+def test_repair_of_what_is_no_table_is_one_clear_line(stack: Settings) -> None:
+    for name, said in (("bronze", "is no name"), ("nowhere/silver_x", "no domain nowhere")):
+        done = run("repair", name)
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -76,6 +77,11 @@ def test_the_demo_shows_statistics_and_every_accepted_row_arrives_even_after_kil
     assert shown.returncode == 0, shown.stdout[-3000:] + shown.stderr[-3000:]
     for word in ("press-0", "temperature", "http://127.0.0.1:", "down"):
         assert word in shown.stdout, f"{word!r} is not in the demo's output"
+    # A path that is longer than its column goes on in the next line of the cell.
+    unfolded = re.sub(r"[\s│]", "", shown.stdout)
+    for row in json.loads(demo("status", "--json").stdout)["services"]:
+        for place in (row["log"], *map(str, row["ports"].values())):
+            assert place in unfolded, f"{place!r} is not in the demo's output"
 
     first = demo("counts", "--settle", "--json")
     assert first.returncode == 0, first.stdout + first.stderr

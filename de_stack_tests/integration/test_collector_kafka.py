@@ -21,11 +21,14 @@ import httpx
 import pytest
 
 from de_stack.contracts import load_all
+from de_stack.contracts.topics import MAX_MESSAGE_BYTES
 from de_stack.resources.kafka import client_options, ensure_topics
 from de_stack.settings import Settings
 from de_stack.sources.accepted import accepted_total
+from de_stack.sources.collector.body import MAX_ID
 
 STREAM = "telemetry.measures"
+EVENT = {"content-type": "application/cloudevents+json"}
 BATCH = {"content-type": "application/cloudevents-batch+json"}
 
 
@@ -186,17 +189,30 @@ def test_a_collector_that_is_told_to_stop_finishes_what_it_took_in(scene: Scene)
     assert scene.accepted() == len(accepted)
 
 
-def test_a_message_just_under_the_limit_passes_the_topic_and_one_over_it_is_413(
-    scene: Scene,
+@pytest.mark.parametrize("source_bytes", [1, 900_000])
+def test_the_largest_message_that_the_door_takes_is_taken_by_the_broker_and_one_more_byte_is_413(
+    scene: Scene, source_bytes: int
 ) -> None:
     scene.collector()
     url = f"{scene.env['DE_STACK_COLLECTOR_URL']}/v1/streams/{STREAM}"
-    event = _event("x")["data"]
-    for size, status in ((900 * 1024 - 200, 202), (900 * 1024 + 1, 413)):
-        answer = httpx.post(url, json=event | {"pad": "x" * size}, timeout=15)
-        assert answer.status_code == status
+    # The longest id and key, in the characters that take most bytes; what is left is the source's
+    # or the data's.
+    (key,) = load_all()[STREAM].key
+    event = _event("\U0001f525" * MAX_ID) | {"source": "s" * source_bytes}
+    event["data"][key] = "\U0001f525" * (load_all()[STREAM].field(key).max_length or 0)
+
+    def post(pad: int) -> httpx.Response:
+        sent = event | {"data": event["data"] | {"pad": "x" * pad}}
+        body = json.dumps(sent, ensure_ascii=False).encode()
+        return httpx.post(url, content=body, headers=EVENT, timeout=15)
+
+    assert post(0).status_code == 202
     (record,) = scene.records()
-    assert len(record.value) > 900 * 1000
+    around = sum(len(name) + len(value) for name, value in record.headers) + len(record.key)
+    room = MAX_MESSAGE_BYTES - around - len(record.value)
+    assert (post(room).status_code, post(room + 1).status_code) == (202, 413)
+    largest = max(len(record.value) for record in scene.records())
+    assert around + largest == MAX_MESSAGE_BYTES
 
 
 def _event(event_id: str) -> dict[str, Any]:

@@ -1,7 +1,10 @@
 """The dbt assets on a small Delta table: real dbt, DuckDB and delta-rs; no Spark, no Postgres."""
 
+import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -207,6 +210,27 @@ def test_dbt_that_finds_the_warehouse_held_after_all_says_the_same(
     monkeypatch.setattr(dbt_process, "run", lambda *_, **__: dbt_process.Said(2, said))
     with pytest.raises(TransientFailure, match=r"PID 7\)"):
         dbt_process.execute(settings, ["build"], {}, dbt.PROJECT)
+
+
+def test_a_run_removes_what_killed_runs_left_and_nothing_else(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, now = settings.home / "dbt", time.time()
+    ages = {"run-killed": 7300, "run-goes-on": 7100, "kept": 7300}
+    for name, age_s in ages.items():
+        (folder / name / "below").mkdir(parents=True)
+        os.utime(folder / name, (now - age_s, now - age_s))
+
+    def nothing(_arguments: Sequence[str], _values: object, target: Path, *_: object, **__: object):
+        (target / "run_results.json").write_text('{"results": []}')
+        return dbt_process.Said(0, "")
+
+    monkeypatch.setattr(dbt_process, "run", nothing)
+    assert dbt_process.execute(settings, ["build"], {}, dbt.PROJECT) == []
+    left = {path.name for path in folder.iterdir() if path.is_dir()}
+    assert left == {"run-goes-on", "kept"}
+    for name in left:
+        shutil.rmtree(folder / name)
 
 
 def test_the_unit_tests_of_the_models_pass(settings: Settings) -> None:

@@ -21,6 +21,7 @@ from kafka import KafkaAdminClient
 
 from de_stack.local import ports, stack, state, supervisor
 from de_stack.settings import Settings
+from de_stack.sources.accepted import accepted_total
 
 DE_STACK = Path(sys.executable).with_name("de-stack")
 
@@ -159,3 +160,19 @@ def test_a_port_that_was_lost_while_its_service_was_down_is_given_up(alone: Path
         assert f"postgres: port {port} is taken by another process, moved to {moved}" in said
         with psycopg.connect(Settings().need("ledger_dsn"), connect_timeout=5) as db:
             assert db.execute("select current_user").fetchone() == ("ledger",)
+
+
+def test_when_the_collector_moves_the_generator_that_runs_follows_it(alone: Path) -> None:
+    stack.up(["generator"])
+    old = stack.site_of(alone).ports["collector"]
+    stack.stop(["collector"])
+    with squatter(old):
+        said: list[str] = []
+        assert set(stack.up(["collector"], said.append)) == {"collector", "generator"}
+    assert "restarting, too, what follows: generator" in said
+    assert not Settings().need("collector_url").endswith(f":{old}")
+    before = accepted_total(alone, "telemetry.measures")
+    deadline = time.monotonic() + 30
+    while accepted_total(alone, "telemetry.measures") == before:
+        assert time.monotonic() < deadline, "nothing arrives at the collector's new address"
+        time.sleep(0.2)

@@ -10,13 +10,16 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import httpx
+import jsonschema
 import pytest
 
 from de_stack.contracts import load_all
 from de_stack.contracts.decode import decoder_for
+from de_stack.contracts.schemas import json_schema
+from de_stack.contracts.topics import MAX_MESSAGE_BYTES
 from de_stack.failures import TransientFailure
 from de_stack.sources.collector.app import make_app
-from de_stack.sources.collector.check import MAX_ITEM, Check
+from de_stack.sources.collector.check import Check
 from de_stack.sources.collector.door import Door
 from de_stack.sources.collector.kafka_producer import TooLarge
 from de_stack.sources.collector.receive import Entrance, Limits, Receiver
@@ -60,7 +63,7 @@ def house() -> SimpleNamespace:
     limits = Limits(body_bytes=2 << 20, items=50, request_seconds=0.3, read_seconds=0.3)
     budget = Budget(4 << 20)
     door = Door(lambda: producer, budget)
-    entrances = {STREAM: Entrance("topic", Check(stream, decoder_for(stream)))}
+    entrances = {STREAM: Entrance("topic", Check(stream, decoder_for(stream)), json_schema(stream))}
     ids = (f"made-{n}" for n in itertools.count(1))
     receiver = Receiver(entrances, door, meters, limits, lambda: NOW, lambda: next(ids))  # type: ignore[arg-type]
     app = make_app(receiver, budget)
@@ -164,7 +167,7 @@ def test_bad_items_of_a_batch_do_not_hold_back_the_good_ones(house: SimpleNamesp
         (measure(measured_at="2026-03-01T12:06:00Z"), 422, "in_future", "measured_at"),
         (measure(measured_at="2025-12-31T23:59:59Z"), 422, "before_history", "measured_at"),
         (b"1", 422, "wrong_type", None),
-        (measure(pad="x" * MAX_ITEM), 413, "too_large", None),
+        (measure(pad="x" * MAX_MESSAGE_BYTES), 413, "too_large", None),
         (b" " * (3 << 20), 413, "too_large", None),
         ([measure()] * 51, 413, "too_many", None),
     ],
@@ -179,9 +182,33 @@ def test_what_cannot_be_accepted_is_refused_with_code_and_field(
     assert house.budget.used == 0
 
 
-def test_an_unknown_stream_is_told_the_known_ones(house: SimpleNamespace) -> None:
-    answer = house.ask(measure(), url="/v1/streams/telemetry.mesures")
+def test_key_and_envelope_count_for_the_largest_message(house: SimpleNamespace) -> None:
+    kind = {"content-type": "application/cloudevents+json"}
+    assert house.ask(event("x"), kind).status_code == 202
+    ((_, small),) = house.producer.sent
+    room = MAX_MESSAGE_BYTES - small.size
+    for part in ("source", "type", "time"):
+        grown = event("x") | {"time": small.headers[4][1].decode()}
+        assert house.ask(grown | {part: grown[part] + "s" * room}, kind).status_code == 202
+        assert house.producer.sent[-1][1].size == MAX_MESSAGE_BYTES
+        answer = house.ask(grown | {part: grown[part] + "s" * (room + 1)}, kind)
+        assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+        assert "1000001 bytes, at most 1000000 with key and envelope" in answer.json()["reason"]
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_an_unknown_stream_is_told_the_known_ones(house: SimpleNamespace, method: str) -> None:
+    answer = house.ask(measure(), url="/v1/streams/telemetry.mesures", method=method)
     assert (answer.status_code, answer.json()["known"]) == (404, [STREAM])
+
+
+def test_a_stream_tells_what_its_messages_look_like(house: SimpleNamespace) -> None:
+    answer = house.ask(b"", method="GET")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/schema+json")
+    assert answer.json() == json_schema(load_all()[STREAM])
+    holds = jsonschema.Draft202012Validator(answer.json()).is_valid
+    assert (holds(measure()), holds(measure(value="hot"))) == (True, False)
+    assert house.ask(b"", method="PUT").status_code == 405
 
 
 @pytest.mark.parametrize("media", ["", "text/plain", "application/x-www-form-urlencoded"])

@@ -75,6 +75,24 @@ def test_an_export_that_names_another_system_is_found(tmp_path: Path) -> None:
     assert "unset DE_STACK_KAFKA_BOOTSTRAP" in found.fix
 
 
+def test_an_export_that_is_not_read_is_named_without_what_it_holds(tmp_path: Path) -> None:
+    environ = {
+        "DE_STACK_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "DE_STACK_KAFKA_SASL_PASSWORD": "s3cret",
+        "DE_STACK_KAFKA_REPLICAS": "",
+    }
+    found = doctor.environment(tmp_path, {}, environ)
+    assert [(f.check, f.is_ok) for f in found] == [
+        ("$DE_STACK_KAFKA_SASL_PASSWORD", False),
+        ("$DE_STACK_KAFKA_SECURITY_PROTOCOL", False),
+    ]
+    assert "is not read" in found[0].seen
+    assert "unset DE_STACK_KAFKA_SASL_PASSWORD" in found[0].fix
+    assert "s3cret" not in repr(found)
+    (external,) = doctor.environment(tmp_path, {}, environ | {"DE_STACK_PROFILE": "external"})
+    assert external.check == "profile"
+
+
 def test_a_shell_that_keeps_to_another_namespace_than_the_stack_is_found(tmp_path: Path) -> None:
     (found,) = doctor.environment(tmp_path, {"namespace": "a"}, {"DE_STACK_NAMESPACE": "b"})
     assert (found.check, found.is_ok) == ("$DE_STACK_NAMESPACE", False)

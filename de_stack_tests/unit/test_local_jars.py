@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from importlib import resources
 from pathlib import Path
 
@@ -89,6 +90,38 @@ def test_a_proxy_that_java_does_not_trust_is_told_with_what_to_set(
     monkeypatch.setattr(jars, "_run_ivy", lambda *_: [said])
     with pytest.raises(TransientFailure, match="(?s)PKIX.*JAVA_TOOL_OPTIONS=-D.*trustStore="):
         fetch()
+
+
+def a_java(folder: Path, script: str) -> Path:
+    """A `java` that does what a shell script says."""
+    path = folder / "java"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_registry_that_says_nothing_any_more_is_given_up_and_others_can_fetch(
+    lock: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jars, "_SILENT_SECONDS", 0.3)
+    silent = a_java(tmp_path, 'echo "downloading a"; exec sleep 20')
+    began = time.monotonic()
+    for _ in range(2):
+        with pytest.raises(TransientFailure, match="(?s)fetch g:a:1.*downloading a.*for 0.3 s"):
+            jars.fetch(silent, lambda _jar: None)
+    assert time.monotonic() - began < 10
+
+
+def test_each_part_of_a_jar_is_a_sign_of_life_and_its_line_is_read_in_pieces(
+    lock: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jars, "_SILENT_SECONDS", 2)
+    dots = "for n in 1 2 3 4 5 6; do printf .; sleep 0.5; done"
+    said = 'printf "[SUCC"; sleep 0.2; echo "ESSFUL ] g#a;1!a.jar (1ms)"; printf "the end"'
+    arrived: list[str] = []
+    with pytest.raises(TransientFailure, match="the end"):
+        jars.fetch(a_java(tmp_path, f"{dots}; {said}"), lambda jar: arrived.append(jar.artifact))
+    assert arrived == ["a"]
 
 
 def test_the_lock_has_a_hash_for_every_jar_and_no_address() -> None:

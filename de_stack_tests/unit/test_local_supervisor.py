@@ -100,12 +100,6 @@ def test_a_process_can_be_interrupted_although_a_shell_started_the_stack_in_the_
     assert done.stdout.strip() == "True"
 
 
-@pytest.mark.parametrize("path", ["/tmp/a:b", "/tmp/a;b", "/tmp/a,b", "/tmp/a%b"])
-def test_a_home_that_would_break_class_paths_is_refused(path: str) -> None:
-    with pytest.raises(PermanentFailure, match="set DE_STACK_HOME"):
-        state.make_home(Path(path))
-
-
 def test_state_is_private_and_replaced_in_one_step(tmp_path: Path) -> None:
     state.save(tmp_path, {"settings": {"a": 1}})
     state.save(tmp_path, {"settings": {"a": 2}})

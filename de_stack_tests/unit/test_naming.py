@@ -53,17 +53,6 @@ def test_an_unknown_layer_is_refused_with_those_that_there_are() -> None:
         naming.asset_name("platinum", "things")
 
 
-@given(WORDS, WORDS)
-def test_a_streams_name_can_be_split_again(domain: str, entity: str) -> None:
-    assert naming.split_stream(naming.stream_name(domain, entity)) == (domain, entity)
-
-
-@pytest.mark.parametrize("name", ["", "lab", "lab.", ".things", "lab.things.more", "Lab.things"])
-def test_what_is_no_streams_name_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="write it as domain.entity|use a-z"):
-        naming.split_stream(name)
-
-
 @given(st.sampled_from(LAYERS), WORDS)
 def test_the_name_of_an_asset_can_be_split_again(layer: str, entity: str) -> None:
     assert naming.split_asset(naming.asset_name(layer, entity)) == (layer, entity)

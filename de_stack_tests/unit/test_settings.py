@@ -2,6 +2,7 @@
 
 import json
 import os
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from de_stack.failures import PermanentFailure
-from de_stack.settings import ADDRESSES, STICKY, Settings, default_home, read_state
+from de_stack.settings import ADDRESSES, ELSEWHERE, STICKY, Settings, default_home, read_state
 
 SECRET = "s3cret-of-the-test"
 
@@ -29,8 +30,8 @@ def remember(home: Path, **values: Any) -> None:
 
 
 def test_every_address_and_every_sticky_setting_is_a_setting() -> None:
-    assert set(Settings.model_fields) >= ADDRESSES | STICKY
-    assert not ADDRESSES & STICKY
+    assert set(Settings.model_fields) >= ADDRESSES | ELSEWHERE | STICKY
+    assert not (ADDRESSES | ELSEWHERE) & STICKY
 
 
 def test_defaults_need_nothing(home: Path) -> None:
@@ -48,6 +49,20 @@ def test_embedded_addresses_come_from_the_state_and_not_from_old_exports(
     settings = Settings()
     assert settings.need("kafka_bootstrap") == "127.0.0.1:1"
     assert settings.need("ledger_dsn") == "postgresql://l"
+
+
+def test_what_is_exported_for_somebody_elses_systems_is_not_read_in_profile_embedded(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_over = dict.fromkeys(ADDRESSES | ELSEWHERE, "{not even JSON")
+    for name, value in left_over.items():
+        monkeypatch.setenv(f"DE_STACK_{name.upper()}", value)
+    settings = Settings()
+    defaults = {name: Settings.model_fields[name].default for name in left_over}
+    assert {name: getattr(settings, name) for name in left_over} == defaults
+    assert Settings(spark_config={"a": "b"}).spark_config == {"a": "b"}
+    with pytest.raises(PermanentFailure, match="DE_STACK_.*not JSON"):
+        Settings(profile="external")
 
 
 def test_external_addresses_come_from_the_environment_and_not_from_an_old_state(
@@ -129,7 +144,6 @@ def test_what_a_person_is_told_to_do_is_what_the_profile_allows(home: Path) -> N
     ("name", "value"),
     [
         ("PROFILE", "cloud"),
-        ("PROFILE", ""),
         ("NAMESPACE", "Has-Dash"),
         ("NAMESPACE", "line\n"),
         ("KAFKA_REPLICAS", "0"),
@@ -144,9 +158,51 @@ def test_what_a_person_is_told_to_do_is_what_the_profile_allows(home: Path) -> N
 def test_a_wrong_setting_is_refused_at_once(
     home: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
+    monkeypatch.setenv("DE_STACK_PROFILE", "external")
     monkeypatch.setenv(f"DE_STACK_{name}", value)
-    with pytest.raises(ValidationError, match=name.lower()):
+    with pytest.raises(PermanentFailure, match=f"DE_STACK_{name}: .*a retry cannot help.*unset"):
         Settings()
+
+
+def test_what_is_wrong_with_a_setting_is_said_without_what_it_holds(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DE_STACK_PROFILE", "external")
+    for value, reason in (
+        (f"{{{SECRET}", "DE_STACK_LAKE_STORAGE_OPTIONS: not JSON"),
+        (json.dumps({"KEY": [SECRET]}), "DE_STACK_LAKE_STORAGE_OPTIONS: KEY: Input should be"),
+    ):
+        monkeypatch.setenv("DE_STACK_LAKE_STORAGE_OPTIONS", value)
+        with pytest.raises(PermanentFailure, match=reason) as refused:
+            Settings()
+        assert SECRET not in "".join(traceback.format_exception(refused.value))
+
+
+def test_a_wrong_setting_that_up_remembers_is_told_with_the_command_that_forgets_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(home, namespace="Alice-1", generator_rate="fast")
+    with pytest.raises(PermanentFailure) as refused:
+        Settings()
+    assert "DE_STACK_NAMESPACE (remembered by `up`): namespace 'Alice-1': use a-z" in str(
+        refused.value
+    )
+    assert "`DE_STACK_NAMESPACE= DE_STACK_GENERATOR_RATE= de-stack up` forgets it" in str(
+        refused.value
+    )
+    monkeypatch.setenv("DE_STACK_NAMESPACE", "Bob-1")
+    monkeypatch.setenv("DE_STACK_GENERATOR_RATE", "5")
+    with pytest.raises(PermanentFailure, match="DE_STACK_NAMESPACE: namespace 'Bob-1'.*unset"):
+        Settings()
+
+
+def test_an_empty_variable_is_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remember(home, namespace="up")
+    for name in ("PROFILE", "NAMESPACE", "GENERATOR_RATE", "LAKE_STORAGE_OPTIONS"):
+        monkeypatch.setenv(f"DE_STACK_{name}", "")
+    settings = Settings()
+    assert (settings.profile, settings.namespace) == ("embedded", "up")
+    assert (settings.generator_rate, settings.lake_storage_options) == (None, {})
 
 
 def test_settings_do_not_change(home: Path) -> None:
@@ -175,6 +231,23 @@ def test_the_home_is_the_checkouts_unless_it_is_moved(
     assert default_home() == Path(__file__).resolve().parents[2] / ".de_stack"
     monkeypatch.setenv("DE_STACK_HOME", "~/somewhere")
     assert default_home() == Path.home() / "somewhere"
+
+
+def test_a_home_has_one_meaning_however_it_is_spelled(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(home))
+    (home / "real").mkdir()
+    (home / "link").symlink_to("real")
+    remember(home / "real", namespace="there")
+    monkeypatch.chdir(home)
+    for spelled in ("~/real", "real", "real/../link", str(home / "link")):
+        monkeypatch.setenv("DE_STACK_HOME", spelled)
+        assert default_home() == Settings().home == home / "real"
+        assert Settings().namespace == "there"
+        monkeypatch.delenv("DE_STACK_HOME")
+        given = Settings(home=Path(spelled))
+        assert (given.home, given.namespace) == (home / "real", "there")
 
 
 def test_names_are_those_of_the_namespace(home: Path) -> None:

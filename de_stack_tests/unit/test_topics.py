@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from de_stack.contracts import load_all
-from de_stack.contracts.topics import MAX_MESSAGE_BYTES, topic_settings
+from de_stack.contracts.topics import topic_settings
 from de_stack_tests.streams import stream
 
 
@@ -29,7 +29,3 @@ def test_the_brokers_clock_and_not_the_producers_stamps_a_message() -> None:
         assert found.config["cleanup.policy"] == "delete"
         assert found.partitions == contract.partitions
         assert all(isinstance(value, str) for value in found.config.values())
-
-
-def test_a_message_that_passed_the_door_fits_the_broker_with_its_headers() -> None:
-    assert MAX_MESSAGE_BYTES < 1_048_588

@@ -3,8 +3,10 @@
 set -eu
 for name in dagster ledger serving; do
   variable="${name^^}_PASSWORD"
-  psql -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" -d postgres \
-    -v name="$name" -v word="${!variable}" <<'SQL'
+  # By the environment: arguments can be read by every process of the machine.
+  NAME="$name" WORD="${!variable}" psql -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" -d postgres <<'SQL'
+\getenv name NAME
+\getenv word WORD
 create role :"name" login password :'word';
 create database :"name" owner :"name";
 revoke connect on database :"name" from public;

@@ -37,7 +37,7 @@ def make_app(receiver: Receiver, budget: Budget) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/v1/streams/{stream}", handlers.events, methods=["POST"]),
+            Route("/v1/streams/{stream}", handlers.stream, methods=["GET", "POST"]),
             Route("/healthz", handlers.healthz),
             Route("/metrics", handlers.metrics),
         ],
@@ -49,8 +49,18 @@ class _Handlers:
     def __init__(self, receiver: Receiver, budget: Budget) -> None:
         self._receiver, self._budget, self._limits = receiver, budget, receiver.limits
 
-    async def events(self, request: Request) -> Response:
-        """`POST /v1/streams/{stream}`."""
+    async def stream(self, request: Request) -> Response:
+        """`/v1/streams/{stream}`: POST sends events in, GET tells what they look like."""
+        return await self._events(request) if request.method == "POST" else self._schema(request)
+
+    def _schema(self, request: Request) -> Response:
+        stream = request.path_params["stream"]
+        if unknown := self._receiver.unknown(stream):
+            return _response(unknown)
+        body = msgspec.json.encode(self._receiver.entrances[stream].schema)
+        return Response(body, media_type="application/schema+json")
+
+    async def _events(self, request: Request) -> Response:
         begun, chunks = time.monotonic(), []
         stream = request.path_params["stream"]
         content_type = request.headers.get("content-type", "")

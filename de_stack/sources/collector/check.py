@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from de_stack.contracts.topics import MAX_MESSAGE_BYTES
 from de_stack.sources.collector.body import Item
 
 if TYPE_CHECKING:
     from de_stack.contracts import Stream
     from de_stack.contracts.decode import Decoded
 
-# Just under the topic's own limit (Kafka's default 1 MiB), with room for key and headers.
-MAX_ITEM = 900 * 1024
 SOURCE = "de_stack/collector"
 
 
@@ -28,6 +27,11 @@ class Message:
     key: bytes
     value: bytes
     headers: list[tuple[str, bytes]]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its parts."""
+        return len(self.key) + len(self.value) + sum(len(k) + len(v) for k, v in self.headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +54,16 @@ class Check:
         """The message of an item, or why there is none."""
         if item.refusal:
             return Refusal(422, *item.refusal)
-        if len(item.data) > MAX_ITEM:
-            return Refusal(413, "too_large", None, f"{len(item.data)} bytes, at most {MAX_ITEM}")
+        # Before it is decoded, so that a huge one costs nothing; with key and headers below.
+        if len(item.data) > MAX_MESSAGE_BYTES:
+            return _too_large(len(item.data))
         decoded = self._decode(item.data, received)
         if decoded.record is None:
             code = decoded.code or "malformed"
             status = 400 if code == "malformed" else 422
             return Refusal(status, code, decoded.field, decoded.reason or "")
         event_time: datetime = decoded.record[self._stream.event_time]
-        return Message(
+        message = Message(
             key=message_key(self._stream.key, decoded.record),
             value=item.data,
             headers=[
@@ -70,6 +75,12 @@ class Check:
                 ("content-type", b"application/json"),
             ],
         )
+        return _too_large(message.size) if message.size > MAX_MESSAGE_BYTES else message
+
+
+def _too_large(size: int) -> Refusal:
+    most = f"at most {MAX_MESSAGE_BYTES} with key and envelope"
+    return Refusal(413, "too_large", None, f"{size} bytes, {most}")
 
 
 def message_key(names: tuple[str, ...], record: dict[str, Any]) -> bytes:

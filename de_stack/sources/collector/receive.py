@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from de_stack.failures import Failure
 from de_stack.sources.collector.answer import Answer, Result, answer, refuse
@@ -36,10 +37,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Entrance:
-    """One stream's way in."""
+    """One stream's way in, and what its messages look like (JSON Schema)."""
 
     topic: str
     check: Check
+    schema: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,19 @@ class Receiver:
 
     def refusal(self, stream: str, content_type: str) -> Answer | None:
         """Why a request is refused before its body is read; None if it is not."""
-        if stream not in self.entrances:
-            known = list(self.entrances)
-            return refuse(404, "unknown_stream", f"no stream {stream!r}", known=known)
+        if unknown := self.unknown(stream):
+            return unknown
         # A page of another origin may post without asking, but not with one of these types.
         if (media := media_type(content_type)) not in CONTENT_TYPES:
             return refuse(415, "content_type", f"{media!r}: send one of {', '.join(CONTENT_TYPES)}")
         return None
+
+    def unknown(self, stream: str) -> Answer | None:
+        """What is said about a stream that no contract names; None for one that there is."""
+        if stream in self.entrances:
+            return None
+        known = list(self.entrances)
+        return refuse(404, "unknown_stream", f"no stream {stream!r}", known=known)
 
     async def receive(
         self, stream: str, headers: Mapping[str, str], body: bytes, seconds: float

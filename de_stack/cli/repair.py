@@ -1,0 +1,49 @@
+"""`de-stack repair TABLE`: a Delta table whose newest commit was cut off, usable again.
+
+Belongs here: finding the table by its name, printing. Does not belong here: the repair
+(`flow.repair`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated
+
+import typer
+
+
+def repair(
+    table: Annotated[
+        str, typer.Argument(help="domain/layer_entity, e.g. telemetry/bronze_measures")
+    ],
+) -> None:
+    """Put an empty commit in the place of one that was cut off; its rows land or derive again."""
+    from de_stack.failures import PermanentFailure
+    from de_stack.flow.repair import repair as mend
+    from de_stack.flow.repair import table_named
+    from de_stack.local import stack
+    from de_stack.local.status import rows
+    from de_stack.settings import Settings
+
+    settings = Settings()
+    domain, slash, name = table.partition("/")
+    if not slash or "_" not in name:
+        raise PermanentFailure("find the table", f"{table!r} is no name", "domain/layer_entity")
+    done = mend(settings, table_named(settings, domain, name), f"repair-{uuid.uuid4().hex[:8]}")
+    if done is None:
+        typer.echo(f"{table}: its newest commit is whole, nothing was changed")
+        return
+    typer.echo(
+        f"{table}: version {done.version} was cut off and is empty now; "
+        f"{done.hours} event hours are pending again"
+    )
+    if settings.profile != "embedded":
+        typer.echo("restart Spark before the next run: it may remember the commit as it was")
+    elif any(r.name == "spark" and r.pid for r in rows(settings.home)):
+        typer.echo("restarting Spark: it may remember the commit as it was")
+        stack.restart(["spark"])
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(repair)

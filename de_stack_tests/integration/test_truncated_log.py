@@ -1,0 +1,169 @@
+"""A commit file that lost its end: refused by the next reader and the next writer, then repaired.
+
+A machine that loses power leaves such files. Spark reads one of no bytes as a commit without rows,
+and its next append buries it: half the rows gone, without an error.
+"""
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from kafka.structs import TopicPartition
+
+from de_stack import partitions
+from de_stack.contracts import load_stream
+from de_stack.defs.telemetry import serve
+from de_stack.failures import PermanentFailure
+from de_stack.flow import counts, land
+from de_stack.flow.bronze import bronze
+from de_stack.flow.ledger_schema import ensure_schema
+from de_stack.flow.refine import refine, silver
+from de_stack.flow.repair import repair
+from de_stack.flow.tables import Table
+from de_stack.resources.kafka import Kafka, ensure_topics
+from de_stack.settings import Settings
+from de_stack_tests.integration.pipeline import CHAIN, materialize, measure, produce, serving
+
+STREAM = load_stream("telemetry.measures")
+HOUR = partitions.floor(datetime.now(UTC), "hour") - timedelta(hours=2)
+
+
+@pytest.fixture
+def settings(stack, monkeypatch, request) -> Settings:  # noqa: ANN001
+    monkeypatch.setenv("DE_STACK_NAMESPACE", "c" + str(abs(hash(request.node.name)) % 10**9))
+    settings = Settings()
+    ensure_topics(settings)
+    ensure_schema(settings)
+    return settings
+
+
+def session(settings: Settings):  # noqa: ANN201
+    from dagster_pyspark import LazyPySparkResource
+
+    from de_stack.resources.spark import session_config
+
+    return LazyPySparkResource(spark_config=session_config(settings)).spark_session
+
+
+def send(settings: Settings, rows: int, at: datetime = HOUR) -> None:
+    produce(settings, [measure("a", float(i), at + timedelta(seconds=i)) for i in range(rows)])
+
+
+def cut(table: Table, how: str, keep_checksums: bool) -> None:
+    """Shorten the newest commit file as a lost power supply does."""
+    newest = sorted((Path(table.uri) / "_delta_log").glob("*.json"))[-1]
+    text = newest.read_bytes()
+    lines = text.splitlines(keepends=True)
+    newest.write_bytes({"nothing": b"", "half": text[: len(text) // 2], "a line": lines[0]}[how])
+    if not keep_checksums:
+        for checksum in newest.parent.glob(f"*{newest.stem}*crc"):
+            checksum.unlink()
+
+
+def restart_spark(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Settings:
+    """What a power loss does to it: a warm server still knows the commit as it was.
+
+    The settings afterwards: its port may be another one.
+    """
+    from pyspark.sql import SparkSession
+
+    from de_stack.local import stack
+
+    if (active := SparkSession.getActiveSession()) is not None:
+        active.stop()
+    with monkeypatch.context() as patch:
+        # `up` would remember the namespace of this test for the whole stack.
+        patch.delenv("DE_STACK_NAMESPACE")
+        stack.restart(["spark"])
+    again = Settings()
+    assert again.namespace == settings.namespace
+    return again
+
+
+@pytest.mark.parametrize("keep_checksums", [True, False], ids=["checksums stay", "checksums go"])
+@pytest.mark.parametrize("how", ["nothing", "half", "a line"])
+def test_a_cut_landing_is_refused_by_all_and_lands_again_after_the_repair(
+    settings, monkeypatch, how: str, keep_checksums: bool
+) -> None:
+    send(settings, 10)
+    land.land(settings, STREAM, lambda: session(settings), "first")
+    send(settings, 10)
+    land.land(settings, STREAM, lambda: session(settings), "second")
+    table = bronze(settings, STREAM)
+    cut(table, how, keep_checksums)
+    send(settings, 10)
+    tries: list[Callable[[], object]] = [
+        lambda: counts.count(settings, STREAM),
+        lambda: land.land(settings, STREAM, lambda: session(settings), "third"),
+        lambda: refine(settings, STREAM, HOUR, HOUR, lambda: session(settings), "r"),
+    ]
+    for attempt in (*tries, *tries):
+        with pytest.raises(PermanentFailure, match="read (commit 2|the log) of"):
+            attempt()
+
+    done = repair(settings, table, "repair")
+    assert done is not None
+    assert done.version == 2
+    assert repair(settings, table, "again") is None
+    settings = restart_spark(monkeypatch, settings)
+    land.land(settings, STREAM, lambda: session(settings), "after")
+    found = counts.count(settings, STREAM)
+    assert (found.bronze, found.waiting, found.dead) == (30, 0, 0)
+
+
+def test_a_cut_derived_table_is_derived_again_and_its_readers_follow(settings, monkeypatch) -> None:
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    send(settings, 5)
+    materialize(["bronze_measures"], HOUR)
+    materialize(CHAIN, HOUR)
+    send(settings, 7)
+    materialize(["bronze_measures"], HOUR)
+    materialize(CHAIN, HOUR)
+    table = rng.choice([silver(settings, STREAM), serve.stats(settings)])
+    cut(table, rng.choice(["nothing", "half", "a line"]), rng.choice([True, False]))
+    with pytest.raises(PermanentFailure):
+        materialize(CHAIN, HOUR)
+    with pytest.raises(PermanentFailure):
+        serve.publish_stats(settings, HOUR, HOUR, "r")
+    done = repair(settings, table, "repair")
+    assert done is not None
+    assert done.hours == 1
+    settings = restart_spark(monkeypatch, settings)
+    send(settings, 1)
+    materialize(["bronze_measures"], HOUR)
+    materialize(CHAIN, HOUR)
+    schema = settings.names.schema("telemetry")
+    assert serving(settings, f"select sum(count) from {schema}.stats_measures") == [(13,)]
+    found = counts.count(settings, STREAM)
+    assert found.settled
+    assert found.agree
+
+
+def test_what_kafka_no_longer_has_is_named_after_the_repair(settings) -> None:
+    send(settings, 3)
+    land.land(settings, STREAM, lambda: session(settings), "first")
+    send(settings, 4)
+    land.land(settings, STREAM, lambda: session(settings), "second")
+    table = bronze(settings, STREAM)
+    cut(table, "nothing", keep_checksums=False)
+    state = Kafka(settings).topic_state(settings.names.topic("telemetry", "measures"))
+    assert state is not None
+    partition = max(state.end, key=lambda p: state.end[p])
+    with Kafka(settings).admin("delete in a test") as client:
+        client.delete_records({TopicPartition(state.topic, partition): 5})
+    repair(settings, table, "repair")
+    with pytest.raises(PermanentFailure, match=rf"partition {partition} offsets 3\.\.4"):
+        land.land(settings, STREAM, lambda: session(settings), "after")
+
+
+def test_a_table_that_is_whole_is_not_touched(settings) -> None:
+    send(settings, 3)
+    land.land(settings, STREAM, lambda: session(settings), "first")
+    table = bronze(settings, STREAM)
+    log = {p: p.read_bytes() for p in (Path(table.uri) / "_delta_log").iterdir()}
+    assert repair(settings, table, "r") is None
+    assert {p: p.read_bytes() for p in (Path(table.uri) / "_delta_log").iterdir()} == log
