@@ -62,6 +62,16 @@ def asset_key(domain: str, layer: str, entity: str) -> list[str]:
     return [word(domain, "domain"), asset_name(layer, entity)]
 
 
+def split_asset(name: str) -> tuple[str, str]:
+    """(layer, entity) of the second part of an asset key.
+
+    Raises:
+        ValueError: not of the form `layer_entity`.
+    """
+    layer, _, entity = name.partition("_")
+    return _layer(layer), word(entity, "entity")
+
+
 def stream_name(domain: str, entity: str) -> str:
     """What people and URLs call a stream: `telemetry.measures`."""
     return f"{word(domain, 'domain')}.{word(entity, 'entity')}"
@@ -98,6 +108,14 @@ class Names:
         """Postgres (and DuckDB) schema of a domain: `[ns_]telemetry`."""
         name = word(domain, "domain")
         return f"{self.namespace}_{name}" if self.namespace else name
+
+    def owns(self, table_id: str) -> bool:
+        """True for a table id of this namespace: several may share one ledger."""
+        try:
+            domain, name = table_id.removeprefix(self._dotted("")).split(".")
+            return table_id == self.table_id(domain, *split_asset(name))
+        except ValueError:
+            return False
 
     def _dotted(self, name: str) -> str:
         return f"{self.namespace}.{name}" if self.namespace else name

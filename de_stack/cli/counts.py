@@ -42,7 +42,7 @@ def counts(
         accepted, found = _accepted(settings, contract), _count(settings, contract)
     # A row may be acknowledged by Kafka and yet be sent again, because its answer was lost: counted
     # once or twice at the door, and one of the two a duplicate.
-    most = found.silver + found.duplicates + found.dead
+    most = found.silver + found.duplicates + found.dead + found.held
     equal = found.agree and found.silver <= accepted <= most
     if as_json:
         typer.echo(json.dumps({"accepted": accepted, **asdict(found), "equal": equal}))
@@ -128,6 +128,7 @@ def _print(accepted: int, found: Counts, equal: bool) -> None:
         ("- replayed", found.replayed, "dead letters that were sent again: nobody accepted them"),
         ("- dead letters", found.dead, "against the contract, kept in bronze, not sent again"),
         ("- duplicates", found.duplicates, "of an event that is in silver"),
+        ("- held", found.held, "older than the look-back: `de-stack late list`"),
         ("silver", found.silver, f"one per event; {found.pending} event hours are pending"),
         ("Postgres", found.published, "sum of the counts in the published statistics"),
     ):

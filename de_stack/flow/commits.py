@@ -13,18 +13,18 @@ import json
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from de_stack import partitions
 from de_stack.failures import PermanentFailure
-from de_stack.flow.ledger import Ledger, Touched
+from de_stack.flow.ledger import Touched
 
 if TYPE_CHECKING:
     from de_stack.flow.tables import Table
     from de_stack.resources.lake import Commit, Lake
 
 # Commits that change no rows: the table's making, compaction, clean-up.
-_MAINTENANCE = (
+MAINTENANCE = (
     "CREATE TABLE",
     "OPTIMIZE",
     "VACUUM START",
@@ -51,7 +51,21 @@ def envelope(kind: str, run_id: str, **details: Any) -> tuple[str, str]:
     )
 
 
-def reconcile(lake: Lake, ledger: Ledger, table: Table) -> int:
+class Entries(Protocol):
+    """What `reconcile` needs of a ledger."""
+
+    def last_commit(self, table_id: str) -> tuple[int, str | None]:
+        """(newest version, its token)."""
+        ...
+
+    def adopt(
+        self, table_id: str, commit: Commit, kind: str, rows: int | None, touched: list[Touched]
+    ) -> None:
+        """Enter one commit."""
+        ...
+
+
+def reconcile(lake: Lake, ledger: Entries, table: Table) -> int:
     """Adopt what the ledger has not seen; the newest version, -1 where there is no table yet.
 
     Raises:
@@ -80,17 +94,17 @@ def reconcile(lake: Lake, ledger: Ledger, table: Table) -> int:
                     "the table was replaced",
                 )
             continue
-        kind, rows, touched = _read(lake, table, commit, tried)
+        kind, rows, touched = _read(lake, table, commit, newest, tried)
         ledger.adopt(table.table_id, commit, kind, rows, touched)
     return newest
 
 
 def _read(
-    lake: Lake, table: Table, commit: Commit, tried: str
+    lake: Lake, table: Table, commit: Commit, newest: int, tried: str
 ) -> tuple[str, int | None, list[Touched]]:
     details = commit.metadata
     if details is None:
-        if commit.operation.upper() in _MAINTENANCE:
+        if commit.operation.upper() in MAINTENANCE:
             return "maintenance", None, []
         raise PermanentFailure(
             tried,
@@ -106,7 +120,8 @@ def _read(
             "use the release that wrote it",
         )
     if details["kind"] == "land":
-        rows, touched = _landed(lake, table, commit.version, details)
+        # At the newest version, where its rows are still: a vacuum takes older versions' files.
+        rows, touched = _landed(lake, table, newest, details)
         return "land", rows, touched
     if details["kind"] == "repair":
         return "repair", None, []
@@ -136,6 +151,7 @@ def _landed(
     found = lake.query(
         table.uri,
         "select event_hour, count(*) as rows, count(*) filter (where " + late + ") as late_rows, "
+        "max(broker_time) filter (where " + late + ") as latest, "
         "min(ingest_hour) as ingest_first, max(ingest_hour) as ingest_last "
         f"from t where {slice_condition(details['topic_id'], details['start'], details['end'])} "
         "group by event_hour order by event_hour",
@@ -148,11 +164,19 @@ def _landed(
             row["late_rows"],
             utc(row["ingest_first"]),
             utc(row["ingest_last"]),
+            _most_late_s(row, table.grain),
         )
         for row in found
         if row["event_hour"] is not None
     ]
     return sum(row["rows"] for row in found), touched
+
+
+def _most_late_s(row: dict[str, Any], grain: str) -> int | None:
+    if row["latest"] is None:
+        return None
+    end = utc(row["event_hour"]) + partitions.step(grain)
+    return int((utc(row["latest"]) - end).total_seconds())
 
 
 def slice_condition(topic_id: str, start: Mapping[Any, int], end: Mapping[Any, int]) -> str:

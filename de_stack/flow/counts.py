@@ -7,6 +7,7 @@ waiting.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from de_stack.flow import commits
@@ -22,6 +23,8 @@ from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from de_stack.contracts import Stream
     from de_stack.flow.tables import Table
     from de_stack.settings import Settings
@@ -32,8 +35,9 @@ class Counts:
     """Rows of one stream.
 
     `waiting` are offsets in Kafka that have not landed, `pending` event hours that some stage has
-    still to use, `published` the sum of `count` in Postgres' `stats_<entity>`. `replayed` are rows
-    that repeat a dead letter: nobody accepted them, and the letter is no longer `dead` with them.
+    still to use, `held` events that a person has to release (`flow.late`), `published` the sum of
+    `count` in Postgres' `stats_<entity>`. `replayed` are rows that repeat a dead letter: nobody
+    accepted them, and the letter is no longer `dead` with them.
     """
 
     waiting: int
@@ -44,6 +48,7 @@ class Counts:
     silver: int
     published: int
     pending: int
+    held: int = 0
 
     @property
     def settled(self) -> bool:
@@ -52,9 +57,9 @@ class Counts:
 
     @property
     def agree(self) -> bool:
-        """Each accepted row is in silver, a duplicate, or a dead letter; Postgres counts all."""
+        """Each accepted row is in silver, a duplicate, dead or held; Postgres counts silver."""
         return (
-            self.bronze - self.replayed == self.silver + self.duplicates + self.dead
+            self.bronze - self.replayed == self.silver + self.duplicates + self.dead + self.held
             and self.silver == self.published
         )
 
@@ -75,10 +80,11 @@ def count(settings: Settings, stream: Stream) -> Counts:
     ids = [
         names.table_id(stream.domain, *f"{layer}_{stream.entity}".split("_", 1)) for layer in chain
     ]
-    pending = {
-        h for source, user in zip(ids, ids[1:], strict=False) for h in ledger.pending(user, source)
-    }
-    landed = dead = events = rows = replayed = repeated = 0
+    first = ledger.lagging(ids[1], ids[0], stream.grain, stream.look_back)
+    pending = {lag.event_hour for lag in first if not lag.is_held}
+    pending |= {h for source, user in pairwise(ids[1:]) for h in ledger.pending(user, source)}
+    held = [lag.event_hour for lag in first if lag.is_held]
+    landed = dead = events = rows = replayed = repeated = withheld = 0
     if (version := commits.reconcile(lake, ledger, raw)) >= 0:
         sql = (
             "select count(*) as landed, count(error) as dead, "
@@ -90,6 +96,9 @@ def count(settings: Settings, stream: Stream) -> Counts:
         replayed, repeated = _replays(settings, raw, version)
     if commits.reconcile(lake, ledger, typed) >= 0:
         rows = lake.row_count(typed.uri) or 0
+    if held:
+        distinct = "count(distinct concat(event_hour, event_id)) as n"
+        withheld = _of(lake, raw, distinct, held) - _of(lake, typed, "count(*) as n", held)
     return Counts(
         waiting=ahead,
         bronze=landed,
@@ -99,6 +108,7 @@ def count(settings: Settings, stream: Stream) -> Counts:
         silver=rows,
         published=_published(settings, names.schema(stream.domain), f"stats_{stream.entity}"),
         pending=len(pending),
+        held=withheld,
     )
 
 
@@ -114,6 +124,12 @@ def _replays(settings: Settings, raw: Table, version: int) -> tuple[int, int]:
     dead = {position_of(row) for row in lake.query(raw.uri, sql, version).to_pylist()}
     named = {position for last in again.values() for position in last}
     return len([last for last in again.values() if last]), len(named & dead)
+
+
+def _of(lake: Lake, table: Table, what: str, hours: list[datetime]) -> int:
+    listed = ", ".join(f"to_timestamp('{hour:%Y-%m-%dT%H:%M:%SZ}')" for hour in hours)
+    found = lake.query(table.uri, f"select {what} from t where event_hour in ({listed})")
+    return found.to_pylist()[0]["n"]
 
 
 def _published(settings: Settings, schema: str, table: str) -> int:

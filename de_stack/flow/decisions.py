@@ -1,4 +1,4 @@
-"""What a person has decided about a table: a loss is accepted, a topic made anew is the right one.
+"""What a person has decided about a table: a loss is accepted, a topic or a late change is right.
 
 Belongs here: entering decisions and asking for them. Does not belong here: what follows from them
 (`land.py`), the question to the person (`cli`).
@@ -19,7 +19,7 @@ from de_stack.resources.postgres import Postgres
 if TYPE_CHECKING:
     from de_stack.settings import Settings
 
-Kind = Literal["gap", "topic"]
+Kind = Literal["gap", "topic", "release"]
 
 
 @dataclass(frozen=True)

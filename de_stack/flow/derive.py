@@ -76,6 +76,7 @@ def derive(
         TransientFailure: another writer of these hours was first, or a system was away.
     """
     from pyspark.errors import PySparkException
+    from pyspark.sql import functions as f
 
     lake, ledger = Lake(settings), Ledger(settings)
     tried = f"derive {target.table_id} {first.isoformat()}..{last.isoformat()}"
@@ -98,6 +99,9 @@ def derive(
         frame = session.read.format("delta").option("versionAsOf", source_version).load(source.uri)
         rows = frame.where((select or same_periods(source, first, last))(ledger, source_version))
         derived = transform(rows)
+        if first.date() != last.date():
+            # Each task would leave a file in each day's folder: seen 248 files instead of 31.
+            derived = derived.hint("rebalance", f.col(target.partitioned_by))
         (
             derived.write.format("delta")
             .mode("overwrite")
@@ -122,7 +126,7 @@ def derive(
         # Delta writes no commit when nothing replaces nothing: these hours are idle.
         if derived.isEmpty() and count(lake, target, first, last, newest) == 0:
             idle = partitions.expand(first, last, target.grain)
-            ledger.apply(target.table_id, idle, source_version, run_id)
+            ledger.apply(target.table_id, idle, source_version, run_id, source.table_id)
             return Derived(source_version, newest, 0)
         raise TransientFailure(tried, "the log does not show the commit that Spark reported")
     return Derived(source_version, version, count(lake, target, first, last, version))

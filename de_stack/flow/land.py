@@ -84,7 +84,7 @@ def land(
     if state is None:
         raise _no_topic(settings, topic)
     decisions = Decisions(settings, table.table_id)
-    landing, lost = Landing(), 0
+    landing, lost, period = Landing(), 0, partitions.step(stream.grain)
     while True:
         is_new = commits.reconcile(lake, ledger, table) < 0
         landed = ledger.landed(table.table_id)
@@ -108,9 +108,9 @@ def land(
             # All partitions: one that retention had emptied before we came has lost nothing.
             landed={**plan.landed, **piece.end},
             gaps=[asdict(gap) for gap in plan.gaps],
-            late_after_s=int(
-                (partitions.step(stream.grain) + stream.allowed_lateness).total_seconds()
-            ),
+            late_after_s=int((period + stream.allowed_lateness).total_seconds()),
+            period_s=int(period.total_seconds()),
+            look_back_s=int(stream.look_back.total_seconds()),
         )
         write_slice(settings, stream, spark, table, is_new, state, piece, number, metadata)
         commits.reconcile(lake, ledger, table)

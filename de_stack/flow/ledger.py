@@ -1,7 +1,7 @@
 """The ledger: which commits there are, which event hours they touched, what each consumer has used.
 
-Belongs here: SQL on the `ledger` database. Does not belong here: reading tables' logs
-(`commits.py`), deciding what runs.
+Belongs here: commits, and every entry into the `ledger` database. Does not belong here: questions
+about event hours (`event_hours.py`), reading tables' logs (`commits.py`), deciding what runs.
 """
 
 from __future__ import annotations
@@ -11,24 +11,57 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from de_stack.resources.postgres import Postgres
+from de_stack.flow.event_hours import EventHours
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
     from de_stack.resources.lake import Commit
-    from de_stack.settings import Settings
+
+
+COMMIT = (
+    "insert into ledger.commits (table_id, version, kind, token, slice, rows, details, "
+    "committed_at) values (%s, %s, %s, %s, %s, %s, %s, %s) "
+)
+TOUCH = (
+    "insert into ledger.touched (table_id, version, event_hour, rows, late_rows, ingest_first, "
+    "ingest_last, most_late_s) values (%s, %s, %s, %s, %s, %s, %s, %s)"
+)
+
+# What a table has used of its source (in some hours), as its commits say: the newest of each hour.
+# It stood from the first one that found rows in the source.
+APPLIED_FROM_LOG = """
+with used as (
+    select t.table_id, t.event_hour, t.version, c.committed_at, c.details->>'run_id' as run_id,
+           c.details->>'source' as source, (c.details->>'source_version')::bigint as used_version,
+           (select min(o.version) from ledger.touched o
+            where o.table_id = c.details->>'source' and o.event_hour = t.event_hour) as first
+    from ledger.touched t join ledger.commits c using (table_id, version)
+    where t.table_id = %(table)s and c.kind = 'derive'
+      and (%(hours)s::timestamptz[] is null or t.event_hour = any(%(hours)s)))
+insert into ledger.applied (consumer, event_hour, source_version, run_id, applied_at, source,
+                            first_applied_at)
+select distinct on (event_hour) table_id, event_hour, used_version, run_id, committed_at, source,
+       coalesce(min(committed_at) filter (where used_version >= first) over hour,
+                min(committed_at) over hour)
+from used window hour as (partition by event_hour)
+order by event_hour, version desc
+"""
 
 
 @dataclass(frozen=True)
 class Touched:
-    """One event hour that a commit touched. Late rows and ingest hours: for landings only."""
+    """One event hour that a commit touched. Late rows and ingest hours: for landings only.
+
+    `most_late_s` are seconds between the hour's end and the broker's time of the latest late row.
+    """
 
     event_hour: datetime
     rows: int | None = None
     late_rows: int | None = None
     ingest_first: datetime | None = None
     ingest_last: datetime | None = None
+    most_late_s: int | None = None
 
 
 @dataclass(frozen=True)
@@ -40,11 +73,8 @@ class Landed:
     offsets: dict[int, int]
 
 
-class Ledger:
-    """Questions and entries. Each call is one transaction."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._postgres = Postgres(settings, "ledger")
+class Ledger(EventHours):
+    """Commits and entries, beside the questions about event hours. Each call is one transaction."""
 
     def last_commit(self, table_id: str) -> tuple[int, str | None]:
         """(newest version, its token); (-1, None) for a table that the ledger does not know."""
@@ -75,6 +105,14 @@ class Ledger:
         )
         return row[0] if row else None
 
+    def token_of(self, table_id: str, version: int) -> str | None:
+        """Token of a commit, empty for maintenance; None where the ledger does not know it."""
+        row = self._one(
+            "select coalesce(token, '') from ledger.commits where table_id = %s and version = %s",
+            (table_id, version),
+        )
+        return row[0] if row else None
+
     def adopt(
         self,
         table_id: str,
@@ -89,28 +127,12 @@ class Ledger:
             f"enter commit {commit.version} of {table_id}"
         ) as connection:
             made = connection.execute(
-                "insert into ledger.commits values (%s, %s, %s, %s, %s, %s, %s, %s) "
-                "on conflict do nothing",
-                (
-                    table_id,
-                    commit.version,
-                    kind,
-                    details.get("token"),
-                    details.get("slice"),
-                    rows,
-                    json.dumps(details),
-                    commit.committed_at,
-                ),
+                COMMIT + "on conflict do nothing", entry(table_id, commit, kind, rows)
             ).rowcount
             if not made:
                 return
             connection.cursor().executemany(
-                "insert into ledger.touched values (%s, %s, %s, %s, %s, %s, %s)",
-                [
-                    (table_id, commit.version, t.event_hour, t.rows, t.late_rows)
-                    + (t.ingest_first, t.ingest_last)
-                    for t in touched
-                ],
+                TOUCH, [touch(table_id, commit.version, t) for t in touched]
             )
             if kind == "derive":
                 hours = [t.event_hour for t in touched]
@@ -120,15 +142,24 @@ class Ledger:
                     hours,
                     details["source_version"],
                     details["run_id"],
+                    details.get("source"),
+                    commit.committed_at,
                 )
 
-    def apply(self, consumer: str, hours: list[datetime], source_version: int, run_id: str) -> None:
+    def apply(
+        self,
+        consumer: str,
+        hours: list[datetime],
+        source_version: int,
+        run_id: str,
+        source: str | None = None,
+    ) -> None:
         """Enter that a consumer has used a source version of these hours, without a commit.
 
         An older version than the one entered changes nothing: that consumer has lost a race.
         """
         with self._postgres.transaction(f"enter what {consumer} has used") as connection:
-            _apply(connection, consumer, hours, source_version, run_id, only_forward=True)
+            _apply(connection, consumer, hours, source_version, run_id, source, only_forward=True)
 
     def forget(self, table_id: str, version: int) -> int:
         """Take a commit and what it applied out again; how many event hours it had touched.
@@ -150,90 +181,29 @@ class Ledger:
                 "delete from ledger.applied where consumer = %s and event_hour = any(%s)",
                 (table_id, lost),
             )
-            connection.execute(
-                "insert into ledger.applied (consumer, event_hour, source_version, run_id) "
-                "select distinct on (t.event_hour) t.table_id, t.event_hour, "
-                "(c.details->>'source_version')::bigint, c.details->>'run_id' "
-                "from ledger.touched t join ledger.commits c using (table_id, version) "
-                "where t.table_id = %s and c.kind = 'derive' and t.event_hour = any(%s) "
-                "order by t.event_hour, t.version desc",
-                (table_id, lost),
-            )
+            connection.execute(APPLIED_FROM_LOG, {"table": table_id, "hours": lost})
         return len(set(lost))
 
-    def pending(self, consumer: str, source: str) -> list[datetime]:
-        """Event hours of `source` touched after what `consumer` has used of them, oldest first."""
-        return [
-            row[0]
-            for row in self._all(
-                "select t.event_hour from ledger.touched t "
-                "left join ledger.applied a on a.consumer = %s and a.event_hour = t.event_hour "
-                "where t.table_id = %s group by t.event_hour, a.source_version "
-                "having max(t.version) > coalesce(a.source_version, -1) order by 1",
-                (consumer, source),
-            )
-        ]
 
-    def behind(
-        self, target: str, target_version: int, source: str, source_version: int
-    ) -> list[datetime]:
-        """Event hours of a source at a version that a table derived from it lacks at a version."""
-        return [
-            row[0]
-            for row in self._all(
-                "with used as (select distinct on (t.event_hour) t.event_hour, "
-                "(c.details->>'source_version')::bigint as version from ledger.touched t "
-                "join ledger.commits c using (table_id, version) "
-                "where t.table_id = %s and t.version <= %s order by t.event_hour, t.version desc) "
-                "select t.event_hour from ledger.touched t left join used u using (event_hour) "
-                "where t.table_id = %s and t.version <= %s group by t.event_hour, u.version "
-                "having max(t.version) > coalesce(u.version, -1) order by 1",
-                (target, target_version, source, source_version),
-            )
-        ]
+def entry(table_id: str, commit: Commit, kind: str, rows: int | None) -> tuple[Any, ...]:
+    """Values of `COMMIT`."""
+    details: dict[str, Any] = commit.metadata or {}
+    return (
+        table_id,
+        commit.version,
+        kind,
+        details.get("token"),
+        details.get("slice"),
+        rows,
+        json.dumps(details),
+        commit.committed_at,
+    )
 
-    def newest(self, table_id: str) -> int | None:
-        """Newest version of a table that changed rows; None before the first."""
-        row = self._one("select max(version) from ledger.touched where table_id = %s", (table_id,))
-        return row[0] if row else None
 
-    def applied(self, consumer: str, hour: datetime) -> int | None:
-        """Source version that a consumer has used of one event hour."""
-        row = self._one(
-            "select source_version from ledger.applied where consumer = %s and event_hour = %s",
-            (consumer, hour),
-        )
-        return row[0] if row else None
-
-    def applied_hours(self, consumer: str) -> list[datetime]:
-        """Event hours that a consumer has used in some version, oldest first."""
-        sql = "select event_hour from ledger.applied where consumer = %s order by 1"
-        return [row[0] for row in self._all(sql, (consumer,))]
-
-    def first_ingest(self, table_id: str) -> datetime | None:
-        """First ingest hour that holds a good row; None before the first."""
-        sql = "select min(ingest_first) from ledger.touched where table_id = %s"
-        row = self._one(sql, (table_id,))
-        return row[0] if row else None
-
-    def ingest_hours(
-        self, table_id: str, first: datetime, last: datetime, version: int
-    ) -> tuple[datetime, datetime] | None:
-        """First and last ingest hour that hold rows of the event hours first..last at a version."""
-        row = self._one(
-            "select min(ingest_first), max(ingest_last) from ledger.touched "
-            "where table_id = %s and event_hour between %s and %s and version <= %s",
-            (table_id, first, last, version),
-        )
-        return (row[0], row[1]) if row and row[0] else None
-
-    def _one(self, sql: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        rows = self._all(sql, values)
-        return rows[0] if rows else None
-
-    def _all(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        with self._postgres.transaction("read the ledger", timeout_s=20) as connection:
-            return connection.execute(sql.encode(), values).fetchall()
+def touch(table_id: str, version: int, t: Touched) -> tuple[Any, ...]:
+    """Values of `TOUCH`."""
+    ingest = (t.ingest_first, t.ingest_last)
+    return (table_id, version, t.event_hour, t.rows, t.late_rows, *ingest, t.most_late_s)
 
 
 def _apply(
@@ -242,15 +212,23 @@ def _apply(
     hours: list[datetime],
     source_version: int,
     run_id: str,
+    source: str | None,
+    at: datetime | None = None,
     only_forward: bool = False,
 ) -> None:
     guard = "where a.source_version <= excluded.source_version" if only_forward else ""
+    # The first time stays, except that of an hour that was empty then: it had no numbers to stand.
     connection.cursor().executemany(
         (
-            "insert into ledger.applied as a (consumer, event_hour, source_version, run_id) "
-            "values (%s, %s, %s, %s) on conflict (consumer, event_hour) do update "
+            "insert into ledger.applied as a (consumer, event_hour, source_version, run_id, "
+            "source, first_applied_at) values (%s, %s, %s, %s, %s, coalesce(%s, now())) "
+            "on conflict (consumer, event_hour) do update "
             "set source_version = excluded.source_version, run_id = excluded.run_id, "
-            f"applied_at = now() {guard}"
+            "applied_at = now(), source = coalesce(excluded.source, a.source), "
+            "first_applied_at = case when a.source_version < (select min(t.version) "
+            "from ledger.touched t where t.table_id = excluded.source "
+            "and t.event_hour = excluded.event_hour) "
+            f"then excluded.first_applied_at else a.first_applied_at end {guard}"
         ).encode(),
-        [(consumer, hour, source_version, run_id) for hour in hours],
+        [(consumer, hour, source_version, run_id, source, at) for hour in hours],
     )

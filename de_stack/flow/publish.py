@@ -55,6 +55,7 @@ def publish(
     source_version: int,
     run_id: str,
     hours: list[datetime] | None = None,
+    source: str | None = None,
 ) -> Published:
     """Replace hours (or, without `hours`, the whole table) by `rows`, unless Postgres is newer.
 
@@ -66,6 +67,7 @@ def publish(
         source_version: version of the source that `rows` was read from.
         run_id: goes into the record.
         hours: event hours to replace; those without rows are emptied.
+        source: name in the ledger of the table that the hours were read from.
 
     Raises:
         TransientFailure: Postgres was away; nothing was changed.
@@ -83,7 +85,7 @@ def publish(
         if won:
             _replace(connection, table, rows, None if hours is None else won)
         total = _total(connection, table)
-    Ledger(settings).apply(consumer, scope, source_version, run_id)
+    Ledger(settings).apply(consumer, scope, source_version, run_id, source)
     written = rows.num_rows if won else 0
     return Published(written, len(won), len(scope) - len(won), source_version, total)
 
@@ -111,7 +113,7 @@ def publish_hours(
     where = f"event_hour >= {_sql_time(first)} and event_hour <= {_sql_time(last)}"
     rows = lake.query(source.uri, f"select {names} from t where {where}", version)
     hours = expand(first, last, source.grain)
-    return publish(settings, table, rows, consumer, version, run_id, hours)
+    return publish(settings, table, rows, consumer, version, run_id, hours, source.table_id)
 
 
 def _sql_time(moment: datetime) -> str:

@@ -9,7 +9,7 @@ ever and refuse an hour that becomes pending again.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import dagster as dg
@@ -17,6 +17,7 @@ import dagster as dg
 from de_stack import naming, partitions
 from de_stack.contracts import Stream
 from de_stack.flow.dead_letters import has_news
+from de_stack.flow.event_hours import Lag
 from de_stack.flow.land import waiting
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.publish import WHOLE
@@ -50,13 +51,13 @@ class Stage:
         """Asset key of this stage."""
         return dg.AssetKey(naming.asset_key(self.domain, *self.asset.split("_", 1)))
 
-    def pending(self, settings: Settings) -> list[datetime]:
+    def lagging(self, settings: Settings, grain: str, look_back: timedelta | None) -> list[Lag]:
         """Event periods that this stage has not used as they are now."""
         names = settings.names
-        consumer = names.table_id(self.domain, *self.asset.split("_", 1))
-        return Ledger(settings).pending(
-            consumer, names.table_id(self.domain, *self.reads.split("_", 1))
+        consumer, source = (
+            names.table_id(self.domain, *name.split("_", 1)) for name in (self.asset, self.reads)
         )
+        return Ledger(settings).lagging(consumer, source, grain, look_back)
 
 
 def chain(domain: str, *assets: str) -> tuple[Stage, ...]:
@@ -135,18 +136,31 @@ def land_sensor(stream: Stream) -> dg.SensorDefinition:
 
 
 def derive_sensor(stream: Stream, stages: Sequence[Stage]) -> dg.SensorDefinition:
-    """Asks for the oldest contiguous range of pending periods, from the first stage that lags."""
+    """Asks for the oldest contiguous range of pending periods, from the first stage that lags.
+
+    Only the first stage holds old periods back: the later ones follow what it has committed.
+    """
 
     def ask(settings: Settings) -> dg.RunRequest | str:
         # The oldest period goes first, whichever stage lags: the open hour is pending at every tick
         # and would keep back an older one that only the last stage has still to use.
         lags: dict[datetime, int] = {}
+        held: set[datetime] = set()
         for position, stage in enumerate(stages):
-            for period in stage.pending(settings):
-                lags.setdefault(period, position)
+            look_back = None if position else stream.look_back
+            for lag in stage.lagging(settings, stream.grain, look_back):
+                if lag.is_held:
+                    held.add(lag.event_hour)
+                else:
+                    lags.setdefault(lag.event_hour, position)
         if not lags:
-            return "no event period is pending"
-        first, last = partitions.contiguous(lags, stream.grain)[0]
+            return "no event period is pending" + (
+                f"; {len(held)} are held: `de-stack late list {stream.name} --held`" if held else ""
+            )
+        # A held period that a later stage lags in must not be swept along by its neighbours'
+        # first stage: it goes by itself.
+        groups = (lags.keys() - held, lags.keys() & held)
+        first, last = min(partitions.contiguous(g, stream.grain)[0] for g in groups if g)
         last = min(last, first + (_MAX_PERIODS - 1) * partitions.step(stream.grain))
         position = min(lags[p] for p in partitions.expand(first, last, stream.grain))
         return dg.RunRequest(

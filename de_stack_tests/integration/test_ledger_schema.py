@@ -51,6 +51,9 @@ def test_a_ledger_from_before_there_were_steps_keeps_its_rows(settings: Settings
     ledger_schema.ensure_schema(settings)
     with Postgres(settings, "ledger").transaction("look") as db:
         assert db.execute("select source_version from ledger.applied").fetchall() == [(7,)]
+        # The step that added the column could only say when it ran itself.
+        (row,) = db.execute("select applied_at, first_applied_at from ledger.applied").fetchall()
+        assert row[0] == row[1]
 
 
 def test_a_ledger_of_a_newer_release_is_refused(settings: Settings) -> None:

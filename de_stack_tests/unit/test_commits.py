@@ -167,7 +167,7 @@ def test_a_landing_is_entered_with_what_its_own_rows_say(
     _, _, count, touched = ledger.commits[1]
     assert count == 4
     assert touched == [
-        Touched(TEN, 2, 1, TEN + HOUR, TEN + HOUR),
+        Touched(TEN, 2, 1, TEN + HOUR, TEN + HOUR, LATE_AFTER_S - 3600),
         Touched(TEN + HOUR, 1, 0, TEN + HOUR, TEN + HOUR),
     ]
 

@@ -53,6 +53,27 @@ def test_an_unknown_layer_is_refused_with_those_that_there_are() -> None:
         naming.asset_name("platinum", "things")
 
 
+@given(st.sampled_from(LAYERS), WORDS)
+def test_the_name_of_an_asset_can_be_split_again(layer: str, entity: str) -> None:
+    assert naming.split_asset(naming.asset_name(layer, entity)) == (layer, entity)
+
+
+@pytest.mark.parametrize("name", ["", "silver", "silver_", "gilded_things", "_delta_log"])
+def test_what_is_no_asset_name_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="is not one of|use a-z"):
+        naming.split_asset(name)
+
+
+@pytest.mark.parametrize("namespace", ["", "alice"])
+def test_a_namespace_owns_its_tables_and_no_others(namespace: str) -> None:
+    names = Names(namespace)
+    assert names.owns(names.table_id("lab", "silver", "things"))
+    other = Names("bob" if namespace else "alice")
+    assert not names.owns(other.table_id("lab", "silver", "things"))
+    assert not names.owns("nonsense")
+    assert not names.owns(names.table_id("lab", "silver", "things") + ".more")
+
+
 @given(
     st.lists(st.tuples(WORDS, st.sampled_from(LAYERS), WORDS), min_size=2, max_size=2, unique=True)
 )

@@ -1,0 +1,148 @@
+"""Questions about event hours: which wait, which are held, which ingest hours hold their rows.
+
+Belongs here: what follows from commits, what they touched and what was used of them. Does not
+belong here: entries and commits (`ledger.py`), contracts, what runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from de_stack.partitions import step
+from de_stack.resources.postgres import Postgres
+
+if TYPE_CHECKING:
+    from de_stack.settings import Settings
+
+
+@dataclass(frozen=True)
+class Lag:
+    """An event hour whose source has moved on to `version`, at `touched_at`, since it was used."""
+
+    event_hour: datetime
+    version: int
+    touched_at: datetime
+    is_held: bool
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What has landed of an event hour. `late_at` is when its newest late rows did."""
+
+    event_hour: datetime
+    rows: int
+    late_rows: int
+    most_late_s: int | None
+    late_at: datetime | None
+
+
+class EventHours:
+    """Each question is one transaction."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._postgres = Postgres(settings, "ledger")
+
+    def lagging(
+        self, consumer: str, source: str, grain: str, look_back: timedelta | None
+    ) -> list[Lag]:
+        """Event hours of `source` touched after what `consumer` has used of them, oldest first.
+
+        One is held when it had numbers, and its newest touch came later than `look_back` after the
+        hour's end and after the first time that it was used: numbers that stood for that long do
+        not change by themselves. A release covers touches up to the version that it names.
+        """
+        rows = self._all(
+            "select event_hour, version, touched_at, is_held "
+            "from ledger.lagging(%s, %s, %s, %s) order by event_hour",
+            (consumer, source, step(grain), look_back),
+        )
+        return [Lag(*row) for row in rows]
+
+    def pending(
+        self,
+        consumer: str,
+        source: str,
+        look_back: timedelta | None = None,
+        grain: str = "hour",
+    ) -> list[datetime]:
+        """Event hours that lag and are not held, oldest first; without `look_back` none is held."""
+        lags = self.lagging(consumer, source, grain, look_back)
+        return [lag.event_hour for lag in lags if not lag.is_held]
+
+    def held(
+        self, consumer: str, source: str, look_back: timedelta, grain: str = "hour"
+    ) -> list[Lag]:
+        """Event hours that lag and wait for a person's release, oldest first."""
+        return [lag for lag in self.lagging(consumer, source, grain, look_back) if lag.is_held]
+
+    def seen(self, table_id: str, also: list[datetime]) -> list[Seen]:
+        """Event hours of a table that late rows landed in, and others, oldest first."""
+        rows = self._all(
+            "select event_hour, rows, late_rows, most_late_s, late_at from ledger.hours "
+            "where table_id = %s and (late_rows > 0 or event_hour = any(%s)) order by event_hour",
+            (table_id, also),
+        )
+        return [Seen(hour, int(n), int(late), *rest) for hour, n, late, *rest in rows]
+
+    def behind(
+        self, target: str, target_version: int, source: str, source_version: int
+    ) -> list[datetime]:
+        """Event hours of a source at a version that a table derived from it lacks at a version."""
+        return [
+            row[0]
+            for row in self._all(
+                "with used as (select distinct on (t.event_hour) t.event_hour, "
+                "(c.details->>'source_version')::bigint as version from ledger.touched t "
+                "join ledger.commits c using (table_id, version) "
+                "where t.table_id = %s and t.version <= %s order by t.event_hour, t.version desc) "
+                "select t.event_hour from ledger.touched t left join used u using (event_hour) "
+                "where t.table_id = %s and t.version <= %s group by t.event_hour, u.version "
+                "having max(t.version) > coalesce(u.version, -1) order by 1",
+                (target, target_version, source, source_version),
+            )
+        ]
+
+    def newest(self, table_id: str) -> int | None:
+        """Newest version of a table that changed rows; None before the first."""
+        row = self._one("select max(version) from ledger.touched where table_id = %s", (table_id,))
+        return row[0] if row else None
+
+    def applied(self, consumer: str, hour: datetime) -> int | None:
+        """Source version that a consumer has used of one event hour."""
+        row = self._one(
+            "select source_version from ledger.applied where consumer = %s and event_hour = %s",
+            (consumer, hour),
+        )
+        return row[0] if row else None
+
+    def applied_hours(self, consumer: str) -> list[datetime]:
+        """Event hours that a consumer has used in some version, oldest first."""
+        sql = "select event_hour from ledger.applied where consumer = %s order by 1"
+        return [row[0] for row in self._all(sql, (consumer,))]
+
+    def first_ingest(self, table_id: str) -> datetime | None:
+        """First ingest hour that holds a good row; None before the first."""
+        sql = "select min(ingest_first) from ledger.touched where table_id = %s"
+        row = self._one(sql, (table_id,))
+        return row[0] if row else None
+
+    def ingest_hours(
+        self, table_id: str, first: datetime, last: datetime, version: int
+    ) -> tuple[datetime, datetime] | None:
+        """First and last ingest hour that hold rows of the event hours first..last at a version."""
+        row = self._one(
+            "select min(ingest_first), max(ingest_last) from ledger.touched "
+            "where table_id = %s and event_hour between %s and %s and version <= %s",
+            (table_id, first, last, version),
+        )
+        return (row[0], row[1]) if row and row[0] else None
+
+    def _one(self, sql: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        rows = self._all(sql, values)
+        return rows[0] if rows else None
+
+    def _all(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        with self._postgres.transaction("read the ledger", timeout_s=20) as connection:
+            return connection.execute(sql.encode(), values).fetchall()

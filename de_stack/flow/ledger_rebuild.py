@@ -1,0 +1,152 @@
+"""The ledger made anew from what the tables and Postgres say of themselves.
+
+Belongs here: collecting, and replacing the ledger's entries in one transaction. Does not belong
+here: reading a log (`commits.py`), whether the ledger is right (`ledger_check.py`).
+
+Decisions stay: no table knows them. An hour that was found idle without a commit is pending again
+where its source touched it; its next run finds nothing to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from de_stack.failures import PermanentFailure
+from de_stack.flow import commits
+from de_stack.flow.inventory import logs
+from de_stack.flow.ledger import APPLIED_FROM_LOG, COMMIT, TOUCH, Ledger, Touched, entry, touch
+from de_stack.resources.lake import Lake
+from de_stack.resources.postgres import Postgres
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from de_stack.resources.lake import Commit
+    from de_stack.settings import Settings
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """Commits and touched event hours of one table; applied hours of a consumer in Postgres."""
+
+    table_id: str
+    commits: int
+    touched: int
+    applied: int
+
+
+@dataclass
+class _Collected:
+    """A ledger in memory. `start` is what stays: the log no longer reaches back before it."""
+
+    start: tuple[int, str | None] = (-1, None)
+    entries: list[tuple[Commit, str, int | None, list[Touched]]] = field(default_factory=list)
+
+    def last_commit(self, table_id: str) -> tuple[int, str | None]:  # noqa: ARG002
+        return self.start
+
+    def adopt(
+        self,
+        table_id: str,  # noqa: ARG002
+        commit: Commit,
+        kind: str,
+        rows: int | None,
+        touched: list[Touched],
+    ) -> None:
+        self.entries.append((commit, kind, rows, touched))
+
+
+def rebuild(settings: Settings) -> list[Rebuilt]:
+    """Replace this namespace's entries, all or none; what was made of each table and consumer.
+
+    Raises:
+        PermanentFailure: a log is broken, or begins after what the ledger knows; nothing changed.
+        TransientFailure: a system was away; nothing changed.
+    """
+    lake, collected = Lake(settings), {}
+    for log in logs(settings):
+        one = _Collected(_start(settings, log.table.table_id, log.oldest))
+        commits.reconcile(lake, one, log.table)
+        collected[log.table.table_id] = one
+    with Postgres(settings, "ledger").transaction("rebuild the ledger", timeout_s=600) as db:
+        db.execute("lock table ledger.commits, ledger.touched, ledger.applied in exclusive mode")
+        sources = _clear(settings, db, collected)
+        done = [_enter(db, table_id, one) for table_id, one in collected.items()]
+        # Sources and users are all there now.
+        lakes = [Rebuilt(r.table_id, r.commits, r.touched, _applied(db, r.table_id)) for r in done]
+        return lakes + _published(settings, db, sources)
+
+
+def _start(settings: Settings, table_id: str, oldest: int) -> tuple[int, str | None]:
+    if oldest == 0:
+        return -1, None
+    token = Ledger(settings).token_of(table_id, oldest)
+    if token is None:
+        raise PermanentFailure(
+            f"rebuild the ledger of {table_id}",
+            f"its log begins at version {oldest}, and the ledger does not know what was before",
+            "bring a copy of the ledger back: older commits were cleaned away",
+        )
+    return oldest, token or None
+
+
+def _clear(
+    settings: Settings, db: Connection, collected: dict[str, _Collected]
+) -> dict[str, str | None]:
+    """Delete what is made anew; source of each consumer as it was entered."""
+    rows = db.execute("select consumer, max(source) from ledger.applied group by 1").fetchall()
+    sources = {consumer: source for consumer, source in rows if settings.names.owns(consumer)}
+    db.execute("delete from ledger.applied where consumer = any(%s)", (list(sources),))
+    known = db.execute("select distinct table_id from ledger.commits").fetchall()
+    for (table_id,) in known:
+        if not settings.names.owns(table_id):
+            continue
+        kept = collected[table_id].start[0] if table_id in collected else -1
+        for name in ("touched", "commits"):
+            db.execute(
+                f"delete from ledger.{name} where table_id = %s and version > %s".encode(),
+                (table_id, kept),
+            )
+    return sources
+
+
+def _enter(db: Connection, table_id: str, one: _Collected) -> Rebuilt:
+    touched = [touch(table_id, c.version, t) for c, _, _, hours in one.entries for t in hours]
+    with db.cursor() as cursor:
+        cursor.executemany(
+            COMMIT, [entry(table_id, c, kind, rows) for c, kind, rows, _ in one.entries]
+        )
+        cursor.executemany(TOUCH, touched)
+    return Rebuilt(table_id, len(one.entries), len(touched), 0)
+
+
+def _applied(db: Connection, table_id: str) -> int:
+    return db.execute(APPLIED_FROM_LOG, {"table": table_id, "hours": None}).rowcount
+
+
+def _published(settings: Settings, db: Connection, sources: dict[str, str | None]) -> list[Rebuilt]:
+    """Postgres says itself what it holds."""
+    counted: dict[str, int] = {}
+    rows: list[tuple[Any, ...]] = [
+        row for row in published_versions(settings) if settings.names.owns(row[0])
+    ]
+    db.cursor().executemany(
+        "insert into ledger.applied (consumer, event_hour, source_version, run_id, applied_at, "
+        "source, first_applied_at) values (%s, %s, %s, %s, %s, %s, %s)",
+        [(*row, sources.get(row[0]), row[4]) for row in rows],
+    )
+    for consumer, *_ in rows:
+        counted[consumer] = counted.get(consumer, 0) + 1
+    return [Rebuilt(consumer, 0, 0, n) for consumer, n in sorted(counted.items())]
+
+
+def published_versions(settings: Settings) -> list[tuple[Any, ...]]:
+    """(consumer, event hour, source version, run id, time) of all that Postgres holds."""
+    with Postgres(settings, "serving").transaction("read what Postgres holds") as connection:
+        if connection.execute("select to_regclass('de_stack.applied')").fetchone() == (None,):
+            return []
+        return connection.execute(
+            "select consumer, event_hour, source_version, run_id, applied_at "
+            "from de_stack.applied order by consumer, event_hour"
+        ).fetchall()

@@ -1,0 +1,209 @@
+"""The ledger against its tables on real services: each disagreement named, all of it made anew."""
+
+import dataclasses
+import json
+import re
+import shutil
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from de_stack.cli import ledger as ledger_cli
+from de_stack.failures import PermanentFailure
+from de_stack.flow import counts, land, late
+from de_stack.flow.bronze import bronze
+from de_stack.flow.ledger_check import check
+from de_stack.flow.ledger_rebuild import rebuild
+from de_stack.flow.refine import silver
+from de_stack.resources.lake import Lake
+from de_stack.resources.postgres import Postgres
+from de_stack.settings import Settings
+from de_stack_tests.integration.pipeline import CHAIN, materialize, measure, produce
+from de_stack_tests.integration.test_late import (
+    HOUR,
+    STREAM,
+    settings,  # noqa: F401 - a fixture
+    this_hour,
+    view,
+)
+
+
+def rows(settings: Settings, sql: str, *values: Any) -> list[tuple[Any, ...]]:  # noqa: F811
+    with Postgres(settings, "ledger").transaction("in a test") as db:
+        done = db.execute(sql.encode(), values)
+        return done.fetchall() if done.description else []
+
+
+def everything(settings: Settings) -> dict[str, Any]:  # noqa: F811
+    """What the ledger knows of this namespace, without when and in which order it was told."""
+    mine = f"{settings.namespace}.%"
+    return {
+        "commits": rows(
+            settings, "select * from ledger.commits where table_id like %s order by 1, 2", mine
+        ),
+        "touched": rows(
+            settings, "select * from ledger.touched where table_id like %s order by 1, 2, 3", mine
+        ),
+        "applied": rows(
+            settings,
+            "select consumer, event_hour, source_version, run_id, source from ledger.applied "
+            "where consumer like %s order by 1, 2",
+            mine,
+        ),
+        "decisions": rows(
+            settings, "select * from ledger.decisions where subject like %s order by id", mine
+        ),
+        "pending": view(settings, "pending"),
+        "held": view(settings, "held"),
+        "late": [(h.event_hour, h.state) for h in late.late_hours(settings, STREAM)],
+        "counts": counts.count(settings, STREAM),
+    }
+
+
+def disagreements(settings: Settings) -> list[str]:  # noqa: F811
+    return [f"{c.name.split('.')[-1]}: {text}" for c in check(settings) for text in c.disagreements]
+
+
+@pytest.fixture
+def mixed(settings, monkeypatch) -> Settings:  # noqa: ANN001, F811
+    """Hours that are done, held, released and new; a look-back of a second instead of days."""
+    from dagster_pyspark import LazyPySparkResource
+
+    from de_stack.resources.spark import session_config
+
+    quick = dataclasses.replace(STREAM, look_back=timedelta(seconds=1))
+    monkeypatch.setattr(f"{__name__}.STREAM", quick)
+    spark = LazyPySparkResource(spark_config=session_config(settings))
+
+    def landed(*hours: datetime) -> None:
+        produce(settings, [measure("a", 1.0, hour) for hour in hours])
+        land.land(settings, quick, lambda: spark.spark_session, "test")
+
+    done, held, released, new = (this_hour() - timedelta(days=9) + i * HOUR for i in range(4))
+    landed(done, held, released)
+    materialize(CHAIN, done, released)
+    time.sleep(1.1)
+    landed(held, released, new)
+    late.release(settings, quick, [released], "a test", "somebody")
+    return settings
+
+
+def test_a_ledger_made_anew_gives_the_same_answers(mixed) -> None:
+    known = everything(mixed)
+    states = [state for _, state in known["late"]]
+    assert states == ["done", "held", "pending", "pending"]
+    assert (len(known["held"]), len(known["pending"])) == (1, 2)
+    assert known["counts"].held == 1
+    assert disagreements(mixed) == []
+    rebuild(mixed)
+    assert everything(mixed) == known
+    # Also when nothing is left of it but what people decided.
+    for table in ("applied", "touched", "commits"):
+        column = "consumer" if table == "applied" else "table_id"
+        rows(mixed, f"delete from ledger.{table} where {column} like %s", f"{mixed.namespace}.%")
+    rebuild(mixed)
+    assert without_source(everything(mixed)) == without_source(known)
+    assert disagreements(mixed) == []
+    # And it goes on from there.
+    materialize(CHAIN, known["pending"][0], known["pending"][-1])
+    assert view(mixed, "pending") == []
+    assert view(mixed, "held") == known["held"]
+    assert disagreements(mixed) == []
+
+
+def without_source(known: dict[str, Any]) -> dict[str, Any]:
+    """Postgres does not know from which table it was filled; the next publication says it."""
+    plain = [row[:-1] if ".published_" in row[0] else row for row in known["applied"]]
+    return {**known, "applied": plain}
+
+
+def test_each_disagreement_is_named_and_mended_from_the_tables(mixed) -> None:
+    names = mixed.names
+    raw, typed = bronze(mixed, STREAM).table_id, silver(mixed, STREAM).table_id
+    copy = names.table_id("telemetry", "published", "stats_measures")
+    stats = names.table_id("telemetry", "stats", "measures")
+    tampered = [
+        ("update ledger.commits set token = 'x' where table_id = %s and version = 2", raw)
+        + ("bronze_measures: version 2 is another commit than the ledger's",),
+        ("update ledger.commits set rows = rows + 1 where table_id = %s and slice = 1", raw)
+        + ("bronze_measures: it holds 6 rows, its slices 7",),
+        ("update ledger.touched set rows = 9 where table_id = %s and version = 2", raw)
+        + ("holds 2 rows, the ledger says 10",),
+        ("delete from ledger.touched where table_id = %s", typed)
+        + ("silver_measures: .* holds 1 rows, and no commit touched it",),
+        ("delete from ledger.applied where consumer = %s", typed)
+        + ("its commits used version 1, the ledger says None",),
+        ("update ledger.applied set source_version = 99 where consumer = %s", typed)
+        + (r"version 99 of .*bronze_measures was used, which ends at 2",),
+        ("update ledger.applied set source_version = 99 where consumer = %s", copy)
+        + ("published_stats_measures: .* the ledger says version 99, Postgres has 1",),
+        (_HOLE, raw) + (r"slice 1: partition \d offsets \d+\.\.\d+ never landed",),
+        (_AHEAD, stats) + ("stats_measures: the ledger knows version 7, the log ends at 1",),
+    ]
+    for sql, subject, message in tampered:
+        rows(mixed, sql, subject)
+        found = disagreements(mixed)
+        assert any(re.search(message, text) for text in found), (message, found)
+        rebuild(mixed)
+        assert disagreements(mixed) == []
+
+    place = Lake(mixed).uri("telemetry", "stats", "measures")
+    shutil.rmtree(place)
+    assert disagreements(mixed) == ["stats_measures: the ledger knows it, and no table is there"]
+    rebuild(mixed)
+    assert disagreements(mixed) == []
+    known = everything(mixed)
+    (Path(Lake(mixed).uri("telemetry", "silver", "measures")) / _LOG_1).write_bytes(b"")
+    (told,) = disagreements(mixed)
+    assert told.startswith("silver_measures: its log cannot be read")
+    with pytest.raises(PermanentFailure):
+        rebuild(mixed)
+    with pytest.raises(PermanentFailure):
+        counts.count(mixed, STREAM)
+    assert rows(mixed, "select count(*) from ledger.touched where table_id = %s", typed) == [(3,)]
+    assert view(mixed, "held") == known["held"]
+
+
+_HOLE = (
+    "update ledger.commits set details = jsonb_set(details, '{start}', (select "
+    "jsonb_object_agg(key, value::int + 1) from jsonb_each_text(details->'start'))) "
+    "where table_id = %s and slice = 1"
+)
+_AHEAD = (
+    "insert into ledger.commits select table_id, 7, kind, token, slice, rows, details, "
+    "committed_at from ledger.commits where table_id = %s and version = 1"
+)
+_LOG_1 = f"_delta_log/{1:020d}.json"
+
+
+def test_the_command_exits_with_1_where_something_disagrees(mixed) -> None:
+    app = typer.Typer()
+    ledger_cli.register(app)
+    # A typer app of one group needs a second command to keep the group's name.
+    app.command("nothing")(lambda: None)
+
+    def typed(*words: str, answer: str = "") -> tuple[int, str]:
+        result = CliRunner().invoke(app, ["ledger", *words], input=answer)
+        return result.exit_code, result.output
+
+    code, told = typed("check", "--json")
+    assert code == 0
+    assert {one["name"].split(".")[-1] for one in json.loads(told)} >= {
+        "bronze_measures",
+        "silver_measures",
+        "stats_measures",
+        "published_stats_measures",
+    }
+    rows(mixed, "delete from ledger.applied where consumer like %s", f"{mixed.namespace}.%")
+    assert typed("check")[0] == 1
+    assert typed("rebuild", answer="n\n")[0] == 1
+    assert typed("check")[0] == 1
+    code, told = typed("rebuild", "--yes")
+    assert code == 0
+    assert "silver_measures: 2 commits, 3 touched and 3 used event hours" in told
+    assert typed("check")[0] == 0
