@@ -22,6 +22,7 @@ LAYERS = (
     "predictions",
     "mart",
     "published",
+    "maintained",
 )
 
 # The common denominator of a Kafka topic part, a Postgres identifier and a folder name.

@@ -38,7 +38,15 @@ ADDRESSES = frozenset(
 )
 # What `up` remembers for the commands that follow it.
 STICKY = frozenset(
-    {"namespace", "sensor_interval_seconds", "mart_interval_seconds", "generator_rate"}
+    {
+        "namespace",
+        "sensor_interval_seconds",
+        "mart_interval_seconds",
+        "generator_rate",
+        "alert_webhook",
+        "vacuum_retention_hours",
+        "run_retention_days",
+    }
 )
 
 
@@ -143,6 +151,12 @@ class Settings(BaseSettings):
     mart_interval_seconds: int = Field(default=3600, ge=1)
     slice_max_rows: int = Field(default=500_000, ge=1)
     generator_rate: float | None = Field(default=None, gt=0)
+
+    # Whoever knows the address can write there.
+    alert_webhook: SecretStr | None = None
+    # Not less than a day: a run may read the version that it has pinned for two hours.
+    vacuum_retention_hours: int = Field(default=168, ge=24)
+    run_retention_days: int = Field(default=30, ge=1)
 
     @classmethod
     def settings_customise_sources(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from de_stack import partitions
 from de_stack.failures import PermanentFailure
 from de_stack.flow.ledger import Ledger, Touched
+from de_stack.resources.lake import LogCleaned
 
 if TYPE_CHECKING:
     from de_stack.flow.tables import Table
@@ -38,6 +39,7 @@ _FORMAT = 1
 _DETAILS = {
     "land": {"token", "run_id", "slice", "topic_id", "start", "end", "landed", "late_after_s"},
     "derive": {"token", "run_id", "source_version", "first", "last"},
+    "maintain": {"token", "run_id"},
 }
 
 
@@ -68,8 +70,7 @@ def reconcile(lake: Lake, ledger: Ledger, table: Table) -> int:
             "bring the table back, or start over with nothing: with another DE_STACK_NAMESPACE, "
             "or (systems of your own) after `de-stack down --purge`",
         )
-    # The last known commit is read again: a log of the same length may still be another log.
-    for commit in lake.commits_after(table.uri, max(known - 1, -1)):
+    for commit in _read_log(lake, table, known, newest):
         if commit.version == known:
             if (commit.metadata or {}).get("token") != token:
                 raise PermanentFailure(
@@ -81,6 +82,21 @@ def reconcile(lake: Lake, ledger: Ledger, table: Table) -> int:
         kind, rows, touched = _read(lake, table, commit, tried)
         ledger.adopt(table.table_id, commit, kind, rows, touched)
     return newest
+
+
+def _read_log(lake: Lake, table: Table, known: int, newest: int) -> list[Commit]:
+    """The last known commit and what came after it.
+
+    The known one is read again: a log of the same length may still be another log. In a table that
+    has rested for a month, the next commit's checkpoint lets Delta delete its file; then it is the
+    commits after it, all there and all ours, that speak for the log.
+    """
+    try:
+        return lake.commits_after(table.uri, max(known - 1, -1))
+    except LogCleaned as cleaned:
+        if cleaned.version != known or known == newest:
+            raise
+        return lake.commits_after(table.uri, known)
 
 
 def _read(
@@ -103,6 +119,8 @@ def _read(
             f"{str(details)[:300]}",
             "use the release that wrote it",
         )
+    if details["kind"] == "maintain":
+        return "maintenance", None, []
     if details["kind"] == "land":
         rows, touched = _landed(lake, table, commit.version, details)
         return "land", rows, touched

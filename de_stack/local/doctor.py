@@ -18,6 +18,7 @@ from de_stack.failures import Failure
 from de_stack.local import exports, jars, java, ports, state, supervisor, versions
 from de_stack.local.finding import Finding
 from de_stack.local.registry import SERVICES
+from de_stack.masking import without_password
 from de_stack.settings import ADDRESSES
 
 _DISK_GB, _MEMORY_GB = 3.0, 3.0
@@ -118,7 +119,7 @@ def environment(
         Finding(
             f"${name}",
             False,
-            f"is {exports.without_password(environ[name])}, the stack has {value}",
+            f"is {without_password(environ[name])}, the stack has {value}",
             f'`eval "$(de-stack env)"`, or `unset {name}`',
         )
         for name, value in sorted(wanted.items())
