@@ -10,16 +10,20 @@ either. It needs no server, so a table can be mended while Spark is busy or away
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from de_stack.flow import commits
 from de_stack.flow.ledger import Ledger
+from de_stack.logs import line
 from de_stack.resources.lake import Lake, Size
 
 if TYPE_CHECKING:
     from de_stack.flow.tables import Table
     from de_stack.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,4 +59,6 @@ def maintain(settings: Settings, table: Table, run_id: str) -> Maintained | None
     deleted = lake.vacuum(table.uri, settings.vacuum_retention_hours, metadata)
     version = commits.reconcile(lake, ledger, table)
     after = lake.size(table.uri, version)
+    said = {"run_id": run_id, "table": table.table_id, "version": version}
+    log.info(line("maintained", **said, files=after.files, compacted=replaced, deleted=deleted))
     return Maintained(version, before, after, written, replaced, deleted)

@@ -49,10 +49,7 @@ def _reasons(instance: dg.DagsterInstance, run_id: str) -> Iterator[Why]:
         event = record.event_log_entry.dagster_event
         if event is None:
             continue
-        if event.event_type == dg.DagsterEventType.STEP_FAILURE:
-            error = event.step_failure_data.error
-        else:
-            error = event.job_failure_data.error
+        error = getattr(event.event_specific_data, "error", None)
         step = event.step_key.replace("__", "/", 1) if event.step_key else None
         if error is None:
             # Killed, or ended by run monitoring: the event itself is all that there is.

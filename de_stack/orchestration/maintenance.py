@@ -32,7 +32,11 @@ def maintained(
     # In Spark's pool: on one machine no landing and no refining is under way meanwhile, so that
     # neither has to give way. A person's run beside it is fenced by Delta.
     @dg.asset(
-        **options,
+        key=options["key"],
+        group_name=options["group_name"],
+        owners=options["owners"],
+        kinds=options["kinds"],
+        metadata=options["metadata"],
         description=(
             f"{name} in few big files: small ones are compacted, files of old versions deleted. "
             "Rows stay as they are."

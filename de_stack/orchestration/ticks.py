@@ -100,7 +100,7 @@ def _sensor(
             return dg.SkipReason(f"run {run} is at it")
         stream = naming.stream_name(domain, entity)
         if why := held_back(context.instance, settings, stream, step, interval_seconds):
-            context.log.error(why)
+            (context.log.error if why.startswith("blocked") else context.log.warning)(why)
             return dg.SkipReason(why)
         asked = ask(settings)
         if isinstance(asked, str):
