@@ -6,6 +6,15 @@ logging, or the decision what to do about a failure (that is the caller's).
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
+_SAID = re.compile(
+    r"(?:de_stack\.[\w.]+: )?(?P<tried>.*?): (?P<got>.*) "
+    r"\(a retry (?P<can>can|cannot) help\)(?:; fix: (?P<fix>.*))?",
+    re.DOTALL,
+)
+
 
 class Failure(Exception):
     """A step that did not do its work.
@@ -45,3 +54,21 @@ class TransientFailure(Failure):
     """The outside world was away or busy: the same call may pass later."""
 
     can_retry_help = True
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a failure has said, where only its text is left: another process has raised it."""
+
+    tried: str
+    got: str
+    fix: str | None
+    can_retry_help: bool
+
+
+def read_back(text: str) -> Said | None:
+    """The parts of a failure's text, with or without its class before it; None for other texts."""
+    found = _SAID.fullmatch(text.strip())
+    if found is None:
+        return None
+    return Said(found["tried"], found["got"], found["fix"], found["can"] == "can")

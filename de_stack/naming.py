@@ -23,6 +23,7 @@ LAYERS = (
     "mart",
     "published",
     "dead",
+    "maintained",
 )
 
 # The common denominator of a Kafka topic part, a Postgres identifier and a folder name.
@@ -75,6 +76,19 @@ def split_asset(name: str) -> tuple[str, str]:
 def stream_name(domain: str, entity: str) -> str:
     """What people and URLs call a stream: `telemetry.measures`."""
     return f"{word(domain, 'domain')}.{word(entity, 'entity')}"
+
+
+def split_stream(name: str) -> tuple[str, str]:
+    """(domain, entity) of a stream's name.
+
+    Raises:
+        ValueError: not of the form `domain.entity`.
+    """
+    domain, dot, entity = name.partition(".")
+    if not dot:
+        msg = f"stream {name!r}: write it as domain.entity, e.g. telemetry.measures"
+        raise ValueError(msg)
+    return word(domain, "domain"), word(entity, "entity")
 
 
 @dataclass(frozen=True)

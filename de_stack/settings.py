@@ -60,7 +60,15 @@ ELSEWHERE = frozenset(
 )
 # What `up` remembers for the commands that follow it.
 STICKY = frozenset(
-    {"namespace", "sensor_interval_seconds", "mart_interval_seconds", "generator_rate"}
+    {
+        "namespace",
+        "sensor_interval_seconds",
+        "mart_interval_seconds",
+        "generator_rate",
+        "alert_webhook",
+        "vacuum_retention_hours",
+        "run_retention_days",
+    }
 )
 
 
@@ -234,6 +242,12 @@ class Settings(BaseSettings):
         except (ValidationError, SettingsError) as error:
             # Pydantic's own words would show values, and some are secrets.
             raise _refused(error, values) from None
+
+    # Whoever knows the address can write there.
+    alert_webhook: SecretStr | None = None
+    # Not less than a day: a run may read the version that it has pinned for two hours.
+    vacuum_retention_hours: int = Field(default=168, ge=24)
+    run_retention_days: int = Field(default=30, ge=1)
 
     @classmethod
     def settings_customise_sources(

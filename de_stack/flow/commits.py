@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from de_stack import partitions
 from de_stack.failures import PermanentFailure
 from de_stack.flow.ledger import Touched
+from de_stack.resources.lake import LogCleaned
 
 if TYPE_CHECKING:
     from de_stack.flow.tables import Table
@@ -40,6 +41,7 @@ _DETAILS = {
     "derive": {"token", "run_id", "source_version", "first", "last"},
     "repair": {"token", "run_id", "lost"},
     "reparse": {"token", "run_id", "source_version", "first", "last", "hours"},
+    "maintain": {"token", "run_id"},
 }
 
 
@@ -84,8 +86,7 @@ def reconcile(lake: Lake, ledger: Entries, table: Table) -> int:
             "bring the table back, or start over with nothing: with another DE_STACK_NAMESPACE, "
             "or (systems of your own) after `de-stack down --purge`",
         )
-    # The last known commit is read again: a log of the same length may still be another log.
-    for commit in lake.commits_after(table.uri, max(known - 1, -1)):
+    for commit in _read_log(lake, table, known, newest):
         if commit.version == known:
             if (commit.metadata or {}).get("token") != token:
                 raise PermanentFailure(
@@ -97,6 +98,21 @@ def reconcile(lake: Lake, ledger: Entries, table: Table) -> int:
         kind, rows, touched = _read(lake, table, commit, newest, tried)
         ledger.adopt(table.table_id, commit, kind, rows, touched)
     return newest
+
+
+def _read_log(lake: Lake, table: Table, known: int, newest: int) -> list[Commit]:
+    """The last known commit and what came after it.
+
+    The known one is read again: a log of the same length may still be another log. In a table that
+    has rested for a month, the next commit's checkpoint lets Delta delete its file; then it is the
+    commits after it, all there and all ours, that speak for the log.
+    """
+    try:
+        return lake.commits_after(table.uri, max(known - 1, -1))
+    except LogCleaned as cleaned:
+        if cleaned.version != known or known == newest:
+            raise
+        return lake.commits_after(table.uri, known)
 
 
 def _read(
@@ -119,6 +135,8 @@ def _read(
             f"{str(details)[:300]}",
             "use the release that wrote it",
         )
+    if details["kind"] == "maintain":
+        return "maintenance", None, []
     if details["kind"] == "land":
         # At the newest version, where its rows are still: a vacuum takes older versions' files.
         rows, touched = _landed(lake, table, newest, details)

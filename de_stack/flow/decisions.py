@@ -1,4 +1,4 @@
-"""What a person has decided about a table: a loss is accepted, a topic or a late change is right.
+"""What a person has decided: a loss, a new topic or a late change is right, a failure is known.
 
 Belongs here: entering decisions and asking for them. Does not belong here: what follows from them
 (`land.py`), the question to the person (`cli`).
@@ -19,7 +19,8 @@ from de_stack.resources.postgres import Postgres
 if TYPE_CHECKING:
     from de_stack.settings import Settings
 
-Kind = Literal["gap", "topic", "release"]
+# The subject of an acknowledged failure is a stream, that of all others a table.
+Kind = Literal["gap", "topic", "release", "acknowledge"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Decision:
 
 
 class Decisions:
-    """The decisions about one table, read when they are first asked for."""
+    """The decisions about one subject, read when they are first asked for."""
 
     def __init__(self, settings: Settings, subject: str) -> None:
         self._postgres, self._subject = Postgres(settings, "ledger"), subject
@@ -66,6 +67,11 @@ class Decisions:
         """True where landing may go on from a topic to the one that was made in its place."""
         pair = {"from": old_topic_id, "to": new_topic_id}
         return any(d.kind == "topic" and d.details == pair for d in self.all)
+
+    def is_acknowledged(self, step: str, run_id: str) -> bool:
+        """True where a person has said that a step may go on after this run's failure."""
+        failure = {"step": step, "run_id": run_id}
+        return any(d.kind == "acknowledge" and d.details == failure for d in self.all)
 
     def open_gaps(self, topic_id: str, missing: Iterable[Missing]) -> list[Missing]:
         """What is missing and was not accepted as lost."""

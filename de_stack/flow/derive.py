@@ -10,6 +10,7 @@ nothing. Hours that lost all their rows are replaced by nothing, not skipped.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,7 @@ from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.flow import commits
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.tables import Table, create, periods
+from de_stack.logs import line
 from de_stack.resources.lake import Lake
 from de_stack.resources.spark import is_away, is_conflict, open_session
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
     Transform = Callable[[DataFrame], DataFrame]
     Select = Callable[[Ledger, int], str]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,13 @@ def derive(
     source_version = commits.reconcile(lake, ledger, source)
     if source_version < 0:
         raise PermanentFailure(tried, f"{source.table_id} has no table yet", "land first")
+    said = {
+        "run_id": run_id,
+        "table": target.table_id,
+        "first": first.isoformat(),
+        "last": last.isoformat(),
+        "source_version": source_version,
+    }
     is_new = commits.reconcile(lake, ledger, target) < 0
     token, metadata = commits.envelope(
         "derive",
@@ -127,9 +138,12 @@ def derive(
         if derived.isEmpty() and count(lake, target, first, last, newest) == 0:
             idle = partitions.expand(first, last, target.grain)
             ledger.apply(target.table_id, idle, source_version, run_id, source.table_id)
+            log.info(line("nothing to derive, these hours are idle", **said))
             return Derived(source_version, newest, 0)
         raise TransientFailure(tried, "the log does not show the commit that Spark reported")
-    return Derived(source_version, version, count(lake, target, first, last, version))
+    rows = count(lake, target, first, last, version)
+    log.info(line("derived hours", **said, version=version, rows=rows))
+    return Derived(source_version, version, rows)
 
 
 def count(lake: Lake, table: Table, first: datetime, last: datetime, version: int) -> int:

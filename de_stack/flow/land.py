@@ -24,6 +24,7 @@ from de_stack.flow.bronze import bronze
 from de_stack.flow.decisions import Decisions
 from de_stack.flow.ledger import Landed, Ledger
 from de_stack.flow.write_slice import write_slice
+from de_stack.logs import line
 from de_stack.resources.kafka import Kafka, TopicState
 from de_stack.resources.lake import Lake
 
@@ -117,12 +118,17 @@ def land(
         version = ledger.token_version(table.table_id, token)
         if version is None:
             lost += 1
-            log.info("slice %d of %s was landed by another writer", number, topic)
+            log.info(
+                line("another writer landed the slice", run_id=run_id, topic=topic, slice=number)
+            )
             if lost >= _MAX_LOST_RACES:
                 raise TransientFailure(f"land {topic}", f"lost {lost} races for a slice")
             continue
         _count(lake, table, state.topic_id, piece, version, landing)
-        log.info("landed slice %d of %s: version %d, %s", number, topic, version, piece.end)
+        said = {"run_id": run_id, "stream": stream.name, "topic": topic, "slice": number}
+        log.info(
+            line("landed a slice", **said, version=version, rows=piece.size, end=dict(piece.end))
+        )
 
 
 def _no_topic(settings: Settings, topic: str) -> PermanentFailure:

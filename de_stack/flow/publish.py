@@ -10,6 +10,7 @@ hours pending once more, and their second publication is a no-op.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from de_stack.flow.commits import reconcile
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.serving import ServingTable, ensure, table_name
 from de_stack.flow.tables import Table
+from de_stack.logs import line
 from de_stack.partitions import expand
 from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from de_stack.settings import Settings
 
+log = logging.getLogger(__name__)
 # The one "hour" of a table that is replaced as a whole.
 WHOLE = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -87,6 +90,18 @@ def publish(
         total = _total(connection, table)
     Ledger(settings).apply(consumer, scope, source_version, run_id, source)
     written = rows.num_rows if won else 0
+    log.info(
+        line(
+            "published",
+            run_id=run_id,
+            table=f"{table.schema}.{table.name}",
+            first=scope[0].isoformat() if hours else None,
+            last=scope[-1].isoformat() if hours else None,
+            source_version=source_version,
+            rows=written,
+            hours_replaced=len(won) if hours else None,
+        )
+    )
     return Published(written, len(won), len(scope) - len(won), source_version, total)
 
 

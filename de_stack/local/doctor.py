@@ -18,6 +18,7 @@ from de_stack.failures import Failure, TransientFailure
 from de_stack.local import exports, jars, java, ports, state, supervisor, versions
 from de_stack.local.finding import Finding
 from de_stack.local.registry import SERVICES
+from de_stack.masking import without_password
 from de_stack.settings import ADDRESSES, ELSEWHERE, Settings, variable
 
 _DISK_GB, _MEMORY_GB = 3.0, 3.0
@@ -127,7 +128,7 @@ def environment(
         Finding(
             f"${name}",
             False,
-            f"is {exports.without_password(environ[name])}, the stack has {value}",
+            f"is {without_password(environ[name])}, the stack has {value}",
             f'`eval "$(de-stack env)"`, or `unset {name}`',
         )
         for name, value in sorted(wanted.items())

@@ -21,10 +21,10 @@ from de_stack.flow.event_hours import Lag
 from de_stack.flow.land import waiting
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.publish import WHOLE
+from de_stack.orchestration.blocks import STEP_TAG, STREAM_TAG, held_back
 from de_stack.orchestration.orphans import fail_if_gone
 from de_stack.settings import Settings
 
-STREAM_TAG, STEP_TAG = "de_stack/stream", "de_stack/step"
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -100,6 +100,10 @@ def _sensor(
         subject = settings.names.topic(domain, entity)
         if run := in_flight(context, subject, step):
             return dg.SkipReason(f"run {run} is at it")
+        stream = naming.stream_name(domain, entity)
+        if why := held_back(context.instance, settings, stream, step, interval_seconds):
+            (context.log.error if why.startswith("blocked") else context.log.warning)(why)
+            return dg.SkipReason(why)
         asked = ask(settings)
         if isinstance(asked, str):
             return dg.SkipReason(asked)

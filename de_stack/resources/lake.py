@@ -1,7 +1,8 @@
 """The lake's Delta tables, read through their log with delta-rs (no JVM).
 
-Belongs here: versions, commits with their user metadata, small SQL reads at a pinned version. Does
-not belong here: writes (Spark does them, in `flow`), what a commit means (`flow.commits`).
+Belongs here: versions, commits with their user metadata, small SQL reads at a pinned version, the
+clean-up of files. Does not belong here: writing rows (Spark does, in `flow`), what a commit means
+(`flow.commits`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from pyarrow.fs import PyFileSystem
 
     from de_stack.settings import Settings
+
+# Compaction aims at 100 MB; a folder is a day.
+_SMALL_BYTES = 32 * 2**20
 
 
 _LOG = "_delta_log"
@@ -40,6 +46,29 @@ class Commit:
     operation: str
     committed_at: datetime
     metadata: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Size:
+    """Files of one version, those among them that a compaction would like bigger, bytes, rows."""
+
+    version: int
+    files: int
+    small_files: int
+    bytes: int
+    rows: int
+
+
+class LogCleaned(PermanentFailure):
+    """A commit file is gone, and a checkpoint past it says that Delta's own clean-up may take it.
+
+    Delta deletes commit files after `delta.logRetentionDuration` (30 days), when it writes a
+    checkpoint. The newest commit is never among them.
+    """
+
+    def __init__(self, tried: str, version: int) -> None:
+        self.version = version
+        super().__init__(tried, f"Delta's clean-up of the log has taken commit {version}")
 
 
 class Lake:
@@ -88,7 +117,8 @@ class Lake:
         every other one a wrong number.
 
         Raises:
-            PermanentFailure: the log no longer reaches back that far, or a commit was cut off.
+            LogCleaned: the log no longer reaches back that far.
+            PermanentFailure: a commit is missing or was cut off.
             TransientFailure: the store did not answer.
         """
         table = self.open(uri)
@@ -152,6 +182,8 @@ class Lake:
         try:
             text = files.open_input_file(name).read()
         except FileNotFoundError as error:
+            if _checkpoint(files) > version:
+                raise LogCleaned(tried, version) from error
             raise PermanentFailure(
                 tried, f"the log has no {name}: it was cut or cleaned"
             ) from error
@@ -177,6 +209,59 @@ class Lake:
             datetime.fromtimestamp(info["timestamp"] / 1000, UTC),
             _ours(info.get("userMetadata")),
         )
+
+    def size(self, uri: str, version: int | None = None) -> Size:
+        """Files, bytes and rows of a version, from the log's statistics.
+
+        Raises:
+            PermanentFailure: no table is there, or its log cannot be read.
+        """
+        import pyarrow as pa
+
+        table = self.open(uri, version)
+        if table is None:
+            raise PermanentFailure(f"measure {uri}", "no Delta table is there")
+        actions = pa.table(table.get_add_actions(flatten=True))
+        sizes, rows = (actions[name].to_pylist() for name in ("size_bytes", "num_records"))
+        small = sum(size < _SMALL_BYTES for size in sizes)
+        return Size(table.version(), len(sizes), small, sum(sizes), sum(rows))
+
+    def compact(self, uri: str, metadata: str) -> tuple[int, int]:
+        """Make big files of small ones, by folder; (files written, files replaced).
+
+        Raises:
+            PermanentFailure: no table is there.
+            TransientFailure: another writer replaced the same files first; nothing was changed.
+        """
+        table, tried = self.open(uri), f"compact {uri}"
+        if table is None:
+            raise PermanentFailure(tried, "no Delta table is there")
+        with _conflicts(tried):
+            done = table.optimize.compact(
+                # One task: it stays small beside a Spark server.
+                max_concurrent_tasks=1,
+                **_by(metadata),
+            )
+        return done["numFilesAdded"], done["numFilesRemoved"]
+
+    def vacuum(self, uri: str, retention_hours: int, metadata: str) -> int:
+        """Delete files that no version younger than this needs, leftovers of killed writers too.
+
+        Returns:
+            How many were deleted; no commit is made when there is nothing to delete.
+
+        Raises:
+            PermanentFailure: no table is there.
+            TransientFailure: the store did not answer.
+        """
+        table, tried = self.open(uri), f"vacuum {uri}"
+        if table is None:
+            raise PermanentFailure(tried, "no Delta table is there")
+        options: dict[str, Any] = {"full": True, "enforce_retention_duration": False}
+        with _conflicts(tried):
+            if not table.vacuum(retention_hours, dry_run=True, **options):
+                return 0
+            return len(table.vacuum(retention_hours, dry_run=False, **options, **_by(metadata)))
 
     def row_count(self, uri: str) -> int | None:
         """Rows of the newest version, from the log's statistics; None if no table is there."""
@@ -214,6 +299,39 @@ class Lake:
         plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
         schema = pa.schema([f.with_type(plain.get(f.type, f.type)) for f in found.schema])
         return found.cast(schema)
+
+
+def _by(metadata: str) -> dict[str, Any]:
+    """Arguments of a commit: who made it; the log is left to Spark's clean-up."""
+    from deltalake import CommitProperties, PostCommitHookProperties
+
+    return {
+        "commit_properties": CommitProperties(custom_metadata={"userMetadata": metadata}),
+        "post_commithook_properties": PostCommitHookProperties(cleanup_expired_logs=False),
+    }
+
+
+@contextmanager
+def _conflicts(tried: str) -> Iterator[None]:
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    try:
+        yield
+    except CommitFailedError as error:
+        raise TransientFailure(tried, f"another writer was first: {error}") from error
+    except DeltaError as error:
+        raise PermanentFailure(tried, str(error)) from error
+    except OSError as error:
+        raise TransientFailure(tried, str(error)) from error
+
+
+def _checkpoint(files: PyFileSystem) -> int:
+    """Version of the newest checkpoint; -1 before the first."""
+    try:
+        text = files.open_input_file("_delta_log/_last_checkpoint").read()
+    except FileNotFoundError:
+        return -1
+    return int(json.loads(text)["version"])
 
 
 def _ours(text: str | None) -> dict[str, Any] | None:

@@ -5,11 +5,11 @@ Belongs here: the formatter and its installation. Does not belong here: what is 
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import time
-from typing import Any
+
+from de_stack.logs import key_values
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
@@ -26,15 +26,10 @@ class KeyValue(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record's message followed by everything given as `extra`."""
-        extra = "".join(f" {k}={_text(v)}" for k, v in vars(record).items() if k not in _OWN)
+        extra = key_values({k: v for k, v in vars(record).items() if k not in _OWN})
         when = self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ")
-        line = f"{when} {record.levelname} {record.name} {record.getMessage()}{extra}"
+        line = f"{when} {record.levelname} {record.name} {record.getMessage()} {extra}".rstrip()
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
-
-
-def _text(value: Any) -> str:
-    text = str(value)
-    return text if text and not any(c in text for c in ' "=\n') else json.dumps(text)
 
 
 def configure() -> None:

@@ -49,13 +49,14 @@ def materialize(
     last: datetime | None = None,
     raise_on_error: bool = True,
     instance: dg.DagsterInstance | None = None,
+    tags: dict[str, str] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Run assets of telemetry in this process, as a run of the daemon would."""
     from de_stack.definitions import defs
 
-    tags, key = {}, None
+    tags, key = dict(tags or {}), None
     if first is not None and last is not None and first != last:
-        tags = {
+        tags |= {
             "dagster/asset_partition_range_start": partitions.key(first, "hour"),
             "dagster/asset_partition_range_end": partitions.key(last, "hour"),
         }

@@ -16,7 +16,7 @@ from de_stack.defs.telemetry import watch
 from de_stack.failures import TransientFailure
 from de_stack.flow.ledger_schema import ensure_schema
 from de_stack.orchestration import orphans
-from de_stack.orchestration.ticks import STEP_TAG, STREAM_TAG
+from de_stack.orchestration.blocks import STEP_TAG, STREAM_TAG
 from de_stack.resources.kafka import ensure_topics
 from de_stack.settings import Settings
 from de_stack_tests.integration.pipeline import CHAIN, materialize, measure, produce

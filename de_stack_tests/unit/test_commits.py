@@ -339,3 +339,62 @@ def test_a_time_without_a_zone_is_utc_whatever_the_machine_says() -> None:
     assert utc(TEN.replace(tzinfo=None)) == TEN
     assert utc(TEN.astimezone()) == TEN
     assert utc(TEN.astimezone()).tzinfo is UTC
+
+
+def test_a_maintenance_commit_of_ours_is_known_by_its_token(
+    lake: Lake, ledger: Any, table: Table
+) -> None:
+    for i in range(3):
+        land(table, [row(i, TEN)], i)
+    assert lake.compact(table.uri, envelope("maintain", "run")[1]) == (1, 3)
+    assert reconcile(lake, ledger, table) == 3
+    assert ledger.kinds[-1] == "maintenance"
+    assert ledger.last_commit(table.table_id)[1] is not None
+    assert reconcile(lake, ledger, table) == 3
+
+
+def checkpointed(table: Table) -> Path:
+    """The log of a table whose newest version is a checkpoint."""
+    DeltaTable(table.uri).create_checkpoint()
+    return Path(table.uri, "_delta_log")
+
+
+def test_a_log_that_delta_has_cleaned_up_to_the_last_known_commit_is_still_ours(
+    lake: Lake, ledger: Any, table: Table
+) -> None:
+    for i in range(2):
+        land(table, [row(i, TEN)], i)
+    assert reconcile(lake, ledger, table) == 1
+    # A month later: the next commit's checkpoint lets Delta delete what is older.
+    land(table, [row(2, TEN)], 2)
+    log = checkpointed(table)
+    for version in (0, 1):
+        (log / f"{version:020d}.json").unlink()
+    assert reconcile(lake, ledger, table) == 2
+    assert ledger.kinds == ["land", "land", "land"]
+
+
+def test_a_commit_that_nobody_knows_and_clean_up_has_taken_is_refused(
+    lake: Lake, ledger: Any, table: Table
+) -> None:
+    land(table, [row(0, TEN)])
+    reconcile(lake, ledger, table)
+    for i in (1, 2):
+        land(table, [row(i, TEN)], i)
+    log = checkpointed(table)
+    for version in (0, 1):
+        (log / f"{version:020d}.json").unlink()
+    with pytest.raises(PermanentFailure, match="clean-up of the log has taken commit 1"):
+        reconcile(lake, ledger, table)
+
+
+def test_a_missing_commit_file_without_a_checkpoint_past_it_is_refused(
+    lake: Lake, ledger: Any, table: Table
+) -> None:
+    land(table, [row(0, TEN)])
+    land(table, [row(1, TEN)], 1)
+    log = checkpointed(table)
+    reconcile(lake, ledger, table)
+    (log / f"{1:020d}.json").unlink()
+    with pytest.raises(PermanentFailure, match="the log has no _delta_log/0{19}1.json"):
+        reconcile(lake, ledger, table)

@@ -71,6 +71,7 @@ def test_the_graph_is_the_one_in_the_snapshot(graph, location) -> None:
             f"{k.asset_key.to_user_string()}: {k.name}" for k in graph.asset_check_keys
         ),
         "sensors": sorted(s.name for s in location.sensors or []),
+        "schedules": sorted(s.name for s in location.schedules or []),
     }
     text = json.dumps(drawn, indent=2) + "\n"
     if os.environ.get("DE_STACK_REDRAW"):

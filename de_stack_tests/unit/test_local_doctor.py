@@ -9,6 +9,7 @@ import pytest
 
 from de_stack.local import doctor, exports, versions
 from de_stack.local.jars import Jar
+from de_stack.masking import without_password
 
 SPARK = [
     Jar("spark", "io.delta", "delta-spark_4.2_2.13", "4.4.0", ""),
@@ -143,4 +144,4 @@ def test_the_namespace_is_exported_when_there_is_one(tmp_path: Path) -> None:
     ],
 )
 def test_an_address_is_shown_without_its_secrets(address: str, shown: str) -> None:
-    assert exports.without_password(address) == shown
+    assert without_password(address) == shown

@@ -1,0 +1,100 @@
+"""One readable alert per failed run: written at once, sent until it has arrived.
+
+Belongs here: what an alert says, the two sensors. Does not belong here: file and webhook
+(`resources.alerts`), why a run failed (`failed.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from de_stack.failures import TransientFailure
+from de_stack.orchestration.blocks import STEP_TAG, STREAM_TAG
+from de_stack.orchestration.failed import why
+from de_stack.resources.alerts import Alerts
+from de_stack.settings import Settings
+
+_SECONDS = 30
+# A tick must end well under a minute, and one alert may take 5 s.
+_MOST_PER_TICK = 5
+
+
+def alert_of(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Settings
+) -> dict[str, Any]:
+    """What there is to say of a failed run, without secrets."""
+    record = instance.get_run_record_by_id(run.run_id)
+    ended = record.end_time if record and record.end_time else datetime.now(UTC).timestamp()
+    one = run.tags.get("dagster/partition")
+    first = run.tags.get("dagster/asset_partition_range_start", one)
+    last = run.tags.get("dagster/asset_partition_range_end", one)
+    url = settings.webserver_url
+    return {
+        "run_id": run.run_id,
+        "at": datetime.fromtimestamp(ended, UTC).isoformat(timespec="seconds"),
+        "job": run.job_name,
+        "assets": sorted(k.to_user_string() for k in run.asset_selection or []),
+        "partitions": [first, last] if first else None,
+        "stream": run.tags.get(STREAM_TAG),
+        "step": run.tags.get(STEP_TAG),
+        "failure": asdict(why(instance, run.run_id, settings)),
+        "link": f"{url.rstrip('/')}/runs/{run.run_id}" if url else None,
+    }
+
+
+def write_sensor() -> dg.SensorDefinition:
+    """Writes one alert for each run that failed, whoever asked for it."""
+
+    @dg.run_failure_sensor(
+        name="alerts__write",
+        minimum_interval_seconds=_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        monitor_all_code_locations=True,
+        description="One line in <home>/alerts/alerts.jsonl for each run that failed.",
+    )
+    def sensor(context: dg.RunFailureSensorContext, settings: dg.ResourceParam[Settings]) -> None:
+        Alerts(settings).append(alert_of(context.instance, context.dagster_run, settings))
+
+    return sensor
+
+
+def send_sensor() -> dg.SensorDefinition:
+    """Sends what was written, in order; what did not arrive goes again at the next tick.
+
+    Its cursor is how far the file has arrived. An alert may come twice (by its run id), never not.
+    """
+
+    @dg.sensor(
+        name="alerts__send",
+        minimum_interval_seconds=_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Posts alerts to DE_STACK_ALERT_WEBHOOK until they have arrived.",
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
+    ) -> dg.SkipReason:
+        alerts = Alerts(settings)
+        if settings.alert_webhook is None:
+            # A webhook that is set later is not told of the past.
+            context.update_cursor(str(alerts.size()))
+            return dg.SkipReason("no webhook: set DE_STACK_ALERT_WEBHOOK")
+        sent = 0
+        for alert, position in alerts.after(int(context.cursor or 0)):
+            if sent == _MOST_PER_TICK:
+                break
+            try:
+                alerts.send(alert)
+            except TransientFailure as failure:
+                context.log.warning(str(failure))
+                return dg.SkipReason(
+                    f"{sent} sent, the next one waits for the next tick: {failure}"
+                )
+            context.update_cursor(str(position))
+            sent += 1
+        return dg.SkipReason(f"{sent} sent" if sent else "nothing new")
+
+    return sensor

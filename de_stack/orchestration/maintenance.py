@@ -1,0 +1,83 @@
+"""The care for Delta tables as assets: one for each table, and the week's schedule.
+
+Belongs here: the factories. Does not belong here: how a table is compacted (`flow.maintenance`),
+which tables there are (`defs`).
+"""
+
+from collections.abc import Callable, Sequence
+
+import dagster as dg
+
+from de_stack import naming
+from de_stack.contracts import Stream
+from de_stack.flow.maintenance import maintain
+from de_stack.flow.tables import Table
+from de_stack.orchestration.assets import Columns, common
+from de_stack.settings import Settings
+
+# Sunday night, UTC.
+_WEEKLY = "17 3 * * 0"
+_MAX_SECONDS = "7200"
+
+
+def maintained(
+    stream: Stream, layer: str, columns: Columns, table: Callable[[Settings], Table]
+) -> dg.AssetsDefinition:
+    """The asset that keeps one table of a stream quick to read."""
+    name = naming.asset_name(layer, stream.entity)
+    options = common(
+        stream, "maintained", {"delta"}, columns, f"lake.{stream.domain}.{name}", entity=name
+    )
+
+    # In Spark's pool: on one machine no landing and no refining is under way meanwhile, so that
+    # neither has to give way. A person's run beside it is fenced by Delta.
+    @dg.asset(
+        key=options["key"],
+        group_name=options["group_name"],
+        owners=options["owners"],
+        kinds=options["kinds"],
+        metadata=options["metadata"],
+        description=(
+            f"{name} in few big files: small ones are compacted, files of old versions deleted. "
+            "Rows stay as they are."
+        ),
+        deps=[naming.asset_key(stream.domain, layer, stream.entity)],
+        pool="spark",
+    )
+    def asset(
+        context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+    ) -> dg.MaterializeResult:
+        done = maintain(settings, table(settings), context.run.run_id)
+        if done is None:
+            return dg.MaterializeResult(metadata={"note": "there is no table yet"})
+        return dg.MaterializeResult(
+            metadata={
+                "delta_version": done.version,
+                "files_before": done.before.files,
+                "files": done.after.files,
+                "small_files_before": done.before.small_files,
+                "small_files": done.after.small_files,
+                "bytes_before": done.before.bytes,
+                "bytes": done.after.bytes,
+                "files_compacted": done.replaced,
+                "files_written": done.written,
+                "files_deleted": done.deleted,
+                "retention_hours": settings.vacuum_retention_hours,
+                "dagster/row_count": done.after.rows,
+            }
+        )
+
+    return asset
+
+
+def weekly(domain: str, assets: Sequence[dg.AssetsDefinition]) -> dg.ScheduleDefinition:
+    """Runs a domain's maintenance once a week."""
+    return dg.ScheduleDefinition(
+        name=f"{domain}__maintenance",
+        target=dg.AssetSelection.assets(*assets),
+        cron_schedule=_WEEKLY,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        tags={"dagster/max_runtime": _MAX_SECONDS},
+        description=f"Compacts the Delta tables of {domain} and deletes files of old versions.",
+    )

@@ -1,0 +1,82 @@
+"""A landing that a retry cannot help: blocked, told, acknowledged; real broker, real ledger."""
+
+import logging
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+from kafka.structs import TopicPartition
+
+from de_stack import partitions
+from de_stack.contracts import load_stream
+from de_stack.defs.telemetry import watch
+from de_stack.flow import offsets
+from de_stack.flow.ledger_schema import ensure_schema
+from de_stack.orchestration import blocks
+from de_stack.orchestration.blocks import STEP_TAG, STREAM_TAG, acknowledge
+from de_stack.resources.kafka import Kafka, ensure_topics
+from de_stack.settings import Settings
+from de_stack_tests.integration.pipeline import materialize, measure, produce
+from de_stack_tests.integration.test_sensors import tick
+
+STREAM = load_stream("telemetry.measures")
+TAGS = {STREAM_TAG: "blocked.telemetry.measures", STEP_TAG: "land"}
+
+
+@pytest.fixture
+def settings(stack, monkeypatch) -> Settings:  # noqa: ANN001
+    monkeypatch.setenv("DE_STACK_NAMESPACE", "blocked")
+    settings = Settings()
+    ensure_topics(settings)
+    ensure_schema(settings)
+    return settings
+
+
+def delete_everything(settings: Settings) -> None:
+    topic = settings.names.topic("telemetry", "measures")
+    state = Kafka(settings).topic_state(topic)
+    assert state is not None
+    with Kafka(settings).admin("delete in a test") as client:
+        client.delete_records({TopicPartition(topic, p): e for p, e in state.end.items()})
+
+
+def test_a_lost_range_blocks_its_stream_until_a_person_has_acknowledged_it(
+    settings, monkeypatch
+) -> None:
+    now = datetime.now(UTC)
+    hour = partitions.floor(now, "hour")
+    logging.getLogger("de_stack").setLevel(logging.INFO)
+    with dg.DagsterInstance.ephemeral() as instance:
+        produce(settings, [measure("a", 1.0, now)])
+        asked = tick(watch.land_measures, settings, instance)
+        assert isinstance(asked, dg.RunRequest)
+        assert asked.tags | TAGS == asked.tags
+        assert materialize(["bronze_measures"], hour, instance=instance, tags=TAGS).success
+
+        produce(settings, [measure("a", 2.0, now)] * 20)
+        delete_everything(settings)
+        done = materialize(
+            ["bronze_measures"], hour, instance=instance, tags=TAGS, raise_on_error=False
+        )
+        assert not done.success
+        said = str(tick(watch.land_measures, settings, instance))
+        assert said.startswith(f"blocked: run {done.run_id} failed")
+        assert "they were never landed" in said
+        assert "de-stack acknowledge telemetry.measures --step land" in said
+
+        # The cause is gone, and the stream is still blocked: nobody has looked at it.
+        assert offsets.accept_gaps(settings, STREAM, "the broker was full", "somebody")
+        assert "blocked" in str(tick(watch.land_measures, settings, instance))
+        produce(settings, [measure("a", 3.0, now)])
+        ((step, run_id, _),) = acknowledge(
+            instance, settings, STREAM.name, None, "offsets accepted", "somebody"
+        )
+        assert (step, run_id) == ("land", done.run_id)
+        assert isinstance(tick(watch.land_measures, settings, instance), dg.RunRequest)
+        assert materialize(["bronze_measures"], hour, instance=instance, tags=TAGS).success
+        assert tick(watch.land_measures, settings, instance) == "nothing new in Kafka"
+
+        # The naive sensor asks again and again for a run that fails in the same way.
+        monkeypatch.setattr("de_stack.orchestration.ticks.held_back", lambda *_: None)
+        assert tick(watch.land_measures, settings, instance) == "nothing new in Kafka"
+    assert blocks.subject_of(settings, STREAM.name) == TAGS[STREAM_TAG]
