@@ -125,8 +125,8 @@ def _print(accepted: int, found: Counts, equal: bool) -> None:
     for room, rows, note in (
         ("accepted by the collector", accepted, "answered with 202, over all its lives"),
         ("bronze", found.bronze, f"landed from Kafka; {found.waiting} offsets wait there"),
-        ("- replayed", found.replayed, "dead letters that were sent again: nobody accepted them"),
-        ("- dead letters", found.dead, "against the contract, kept in bronze, not sent again"),
+        ("- replayed", found.replayed, "dead letters, sent again: no new rows"),
+        ("- dead letters", found.dead, "against the contract, kept in bronze"),
         ("- duplicates", found.duplicates, "of an event that is in silver"),
         ("- held", found.held, "older than the look-back: `de-stack late list`"),
         ("silver", found.silver, f"one per event; {found.pending} event hours are pending"),

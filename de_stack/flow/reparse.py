@@ -5,9 +5,9 @@ decoding (`decoding.py`), what a commit means to the ledger (`commits.py`).
 
 The commit is a MERGE of the rows that changed, by position, and not a replacement of hours: rows
 that land meanwhile are no part of it and stay, where a `replaceWhere` that was computed from an
-older version would delete them without a conflict. A row is only written while it still says what
-we have read of it, so that two reparses at once do not mix. Topic, offset and raw bytes are never
-written.
+older version deletes them without a conflict (seen: 5 rows left of 8). A row is only written while
+it still says what we have read of it, so that two reparses at once do not mix. Topic, offset and
+raw bytes are never written.
 
 Letters that somebody has sent again stay as they are: they are counted by their replay.
 """
