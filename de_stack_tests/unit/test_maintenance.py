@@ -91,7 +91,7 @@ def test_vacuum_spares_what_a_reader_may_have_pinned_and_what_is_being_written(
 
 
 def test_a_retention_below_a_day_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="greater than or equal to 24"):
+    with pytest.raises(PermanentFailure, match="greater than or equal to 24"):
         Settings(home=tmp_path, vacuum_retention_hours=23)
 
 
