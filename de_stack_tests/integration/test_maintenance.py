@@ -1,13 +1,16 @@
 """Compaction and vacuum beside a pipeline: real Spark, real ledger, tables that Spark wrote."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from de_stack import partitions
 from de_stack.contracts import load_stream
 from de_stack.failures import TransientFailure
-from de_stack.flow import derive
+from de_stack.flow import refine as refine_module
 from de_stack.flow.bronze import bronze
 from de_stack.flow.counts import count
 from de_stack.flow.ledger import Ledger
@@ -69,59 +72,96 @@ def test_maintenance_changes_no_row_and_nothing_becomes_pending(settings) -> Non
     assert serving(settings, f"select sum(count) from {ns}.stats_measures") == [(4,)]
 
 
-def test_a_derive_that_maintenance_overtakes_fails_for_a_retry_and_loses_nothing(
-    settings, monkeypatch
-) -> None:
+@pytest.fixture
+def two_files(settings):  # noqa: ANN001, ANN201
+    """Silver with two hours of one day, a file each; (the table, what refines its first hour)."""
     from dagster_pyspark import LazyPySparkResource
 
     from de_stack.resources.spark import session_config
 
     spark = LazyPySparkResource(spark_config=session_config(settings))
     target = silver(settings, STREAM)
-    # Two hours of one day: two files of one folder, which compaction makes one.
-    for back in (0, 1):
-        produce(settings, [measure("a", float(back), HOUR.replace(hour=10 + back))])
-        materialize(["bronze_measures"], partitions.floor(datetime.now(UTC), "hour"))
-        refine(
-            settings,
-            STREAM,
-            HOUR.replace(hour=10 + back),
-            HOUR.replace(hour=10 + back),
-            lambda: spark.spark_session,
-            "first",
-        )
-    assert Lake(settings).size(target.uri).files == 2
 
-    # The commit of a compaction that began before the hour was replaced, and comes after it.
-    lake = Lake(settings)
-    stale = lake.open(target.uri)
-    refine(
-        settings, STREAM, HOUR.replace(hour=10), HOUR.replace(hour=10),
-        lambda: spark.spark_session, "second",
-    )  # fmt: skip
+    def refine_hour(hour: int) -> None:
+        at = HOUR.replace(hour=hour)
+        refine(settings, STREAM, at, at, lambda: spark.spark_session, f"hour {hour}")
+
+    for hour in (10, 11):
+        produce(settings, [measure("a", float(hour), HOUR.replace(hour=hour))])
+        materialize(["bronze_measures"], partitions.floor(datetime.now(UTC), "hour"))
+        refine_hour(hour)
+    assert Lake(settings).size(target.uri).files == 2
+    return target, lambda: refine_hour(10)
+
+
+def test_maintenance_that_a_derive_overtakes_fails_for_a_retry_and_loses_nothing(
+    settings, two_files, monkeypatch
+) -> None:
+    target, refine_again = two_files
+    # A compaction that began before the hour was replaced, and commits after it.
+    stale = Lake(settings).open(target.uri)
+    refine_again()
     with monkeypatch.context() as patched:
-        real, given = Lake.open, [stale]
-        patched.setattr(
-            Lake,
-            "compact",
-            _with_stale(Lake.compact, real, given),
-        )
+        patched.setattr(Lake, "compact", _with_stale(Lake.compact, Lake.open, stale))
         with pytest.raises(TransientFailure, match="another writer was first"):
             maintain(settings, target, "maintenance")
     assert Lake(settings).size(target.uri).rows == 2
-    assert derive.commits.reconcile(Lake(settings), Ledger(settings), target) >= 0
     done = maintain(settings, target, "maintenance")
     assert done is not None
     assert (done.after.files, done.after.rows) == (1, 2)
 
 
-def _with_stale(compact, real, given):  # noqa: ANN001, ANN202
+def test_a_derive_that_maintenance_overtakes_fails_for_a_retry_and_loses_nothing(
+    settings, two_files, monkeypatch, tmp_path
+) -> None:
+    target, refine_again = two_files
+    begun, done = str(tmp_path / "begun"), str(tmp_path / "done")
+
+    def slow(value: float) -> float:
+        import pathlib
+        import time
+
+        pathlib.Path(begun).touch()
+        end = time.monotonic() + 60
+        while not pathlib.Path(done).exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        return value
+
+    def compact() -> None:
+        end = time.monotonic() + 60
+        while not Path(begun).exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        found = maintain(settings, target, "maintenance")
+        assert found is not None
+        assert found.replaced == 2
+        Path(done).touch()
+
+    fast = refine_module.rows
+
+    def rows(stream, good):  # noqa: ANN001, ANN202
+        from pyspark.sql import functions as f
+
+        return fast(stream, good).withColumn("value", f.udf(slow, "double")("value"))
+
+    tmp_path.chmod(0o777)
+    with ThreadPoolExecutor() as pool, monkeypatch.context() as patched:
+        patched.setattr(refine_module, "rows", rows)
+        compaction = pool.submit(compact)
+        with pytest.raises(TransientFailure, match="another writer was first"):
+            refine_again()
+        compaction.result()
+    assert Lake(settings).size(target.uri).rows == 2
+    refine_again()
+    assert Lake(settings).size(target.uri).rows == 2
+
+
+def _with_stale(compact, real, stale):  # noqa: ANN001, ANN202
     """`Lake.compact` on a table that was opened before somebody else committed."""
 
-    def call(self, uri, metadata):  # noqa: ANN001, ANN202
-        self.open = lambda _uri, _version=None: given[0]
+    def call(self, uri, text):  # noqa: ANN001, ANN202
+        self.open = lambda *_: stale
         try:
-            return compact(self, uri, metadata)
+            return compact(self, uri, text)
         finally:
             self.open = lambda *a: real(self, *a)
 
