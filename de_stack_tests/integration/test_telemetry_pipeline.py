@@ -3,6 +3,7 @@
 import math
 import statistics
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from de_stack import partitions
 from de_stack.contracts import load_stream
 from de_stack.defs.telemetry import serve
 from de_stack.failures import PermanentFailure
-from de_stack.flow import checks, counts, land
+from de_stack.flow import checks, counts, land, tables
 from de_stack.flow import refine as refine_to
 from de_stack.flow.bronze import bronze
 from de_stack.flow.ledger import Ledger
@@ -196,11 +197,12 @@ def test_two_landings_at_once_land_each_offset_once(settings) -> None:
     produce(settings, [measure("a", float(i), at) for i in range(3000)])
     spark = _session(settings)
     small = Settings(slice_max_rows=1000)
+    landings: list[land.Landing] = []
     failures: list[BaseException] = []
 
     def one() -> None:
         try:
-            land.land(small, STREAM, lambda: spark, "race")
+            landings.append(land.land(small, STREAM, lambda: spark, "race"))
         except BaseException as error:  # noqa: BLE001 - shown below
             failures.append(error)
 
@@ -212,6 +214,11 @@ def test_two_landings_at_once_land_each_offset_once(settings) -> None:
     assert not failures
     found = counts.count(settings, STREAM)
     assert (found.bronze, found.waiting) == (3000, 0)
+    # Delta reports success for a skipped write too: nobody counts what another has landed.
+    assert [sum(each) for each in zip(*((x.slices, x.rows) for x in landings), strict=True)] == [
+        3,
+        3000,
+    ]
 
 
 def test_a_folder_that_is_no_table_is_refused_by_name_and_left_alone(settings) -> None:
@@ -225,6 +232,23 @@ def test_a_folder_that_is_no_table_is_refused_by_name_and_left_alone(settings) -
     ):
         land.land(settings, STREAM, lambda: _session(settings), "r")
     assert [p.name for p in place.parent.iterdir()] == ["mine.txt"]
+
+
+def test_a_table_that_somebody_else_is_making_is_waited_for_and_used(settings) -> None:
+    table, spark = bronze(settings, STREAM), _session(settings)
+    elsewhere = replace(table, uri=f"{table.uri}_elsewhere")
+    tables.create(spark, Lake(settings), elsewhere)
+    # What another maker looks like in the middle: its folder is there, its commit is not.
+    place = Path(table.uri)
+    place.mkdir(parents=True)
+    (place / "under_way.parquet").touch()
+    produce(settings, [measure("a", 1.0, this_hour())])
+    log = Path(elsewhere.uri, "_delta_log")
+    commits = threading.Timer(3, lambda: log.rename(place / "_delta_log"))
+    commits.start()
+    land.land(settings, STREAM, lambda: spark, "r")
+    commits.join()
+    assert counts.count(settings, STREAM).bronze == 1
 
 
 def test_publishing_an_older_version_changes_nothing(settings) -> None:
