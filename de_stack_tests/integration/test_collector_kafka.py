@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ import pytest
 
 from de_stack.contracts import load_all
 from de_stack.contracts.topics import MAX_MESSAGE_BYTES
+from de_stack.local import status
 from de_stack.resources.kafka import client_options, ensure_topics
 from de_stack.settings import Settings
 from de_stack.sources.accepted import accepted_total
@@ -117,6 +119,18 @@ def scene(stack: Settings, tmp_path: Path) -> Iterator[Scene]:
         process.wait()
 
 
+@contextmanager
+def frozen_broker(stack: Settings) -> Iterator[None]:
+    """The broker takes connections and bytes, and answers nothing, until the block ends."""
+    (pid,) = (row.pid for row in status.rows(stack.home) if row.name == "kafka")
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 def ids_of(records: list[Any]) -> list[str]:
     """Event ids of Kafka records."""
     return [dict(r.headers)["ce_id"].decode() for r in records]
@@ -140,14 +154,17 @@ def test_every_generated_event_is_in_kafka_once_with_its_key_and_headers(scene: 
 
 
 def test_no_accepted_event_is_missing_when_the_collector_is_killed_under_load(
-    scene: Scene,
+    scene: Scene, stack: Settings
 ) -> None:
     first = scene.collector()
     generator = scene.generator("--count", "6000", "--rate", "2000")
     while scene.accepted() < 1000:
         time.sleep(0.02)
-    first.kill()
-    first.wait()
+    with frozen_broker(stack):
+        # Nothing is acknowledged: what would be accepted now would die with the collector.
+        time.sleep(2)
+        first.kill()
+        first.wait()
     before = scene.accepted()
     scene.collector()
     assert generator.wait(30) == 0
@@ -160,7 +177,29 @@ def test_no_accepted_event_is_missing_when_the_collector_is_killed_under_load(
     assert len(records) <= 6000 + 2000
 
 
-def test_a_collector_that_is_told_to_stop_finishes_what_it_took_in(scene: Scene) -> None:
+def test_a_collector_takes_events_again_after_its_broker_was_silent_for_longer_than_it_waits(
+    scene: Scene, stack: Settings
+) -> None:
+    scene.collector()
+    url = f"{scene.env['DE_STACK_COLLECTOR_URL']}/v1/streams/{STREAM}"
+
+    def post(event_id: str) -> int:
+        return httpx.post(url, json=[_event(event_id)], headers=BATCH, timeout=15).status_code
+
+    assert post("before") == 202
+    with frozen_broker(stack):
+        assert post("silent") == 503
+    until = time.monotonic() + 30
+    while (status_code := post("after")) != 202:
+        assert time.monotonic() < until, f"still {status_code}: the producer is not replaced"
+        time.sleep(0.2)
+    # What was answered with 503 may have arrived, as it says.
+    assert set(ids_of(scene.records())) - {"silent"} == {"before", "after"}
+
+
+def test_a_collector_that_is_told_to_stop_finishes_what_it_took_in(
+    scene: Scene, stack: Settings
+) -> None:
     process = scene.collector()
     url = f"{scene.env['DE_STACK_COLLECTOR_URL']}/v1/streams/{STREAM}"
     accepted: list[str] = []
@@ -180,7 +219,11 @@ def test_a_collector_that_is_told_to_stop_finishes_what_it_took_in(scene: Scene)
     for thread in threads:
         thread.start()
     time.sleep(1.0)
-    process.send_signal(signal.SIGTERM)
+    with frozen_broker(stack):
+        # Each request waits for Kafka now: what the signal finds is not acknowledged yet.
+        time.sleep(1.0)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(2.0)
     assert process.wait(15) == 0
     for thread in threads:
         thread.join(20)

@@ -1,4 +1,4 @@
-"""Making a Delta table while somebody else makes it, too: with a Spark that says what it is told."""
+"""Making a Delta table while somebody else makes it, too; Spark says what it is told to."""
 
 from __future__ import annotations
 
