@@ -200,6 +200,7 @@ def test_the_command_lists_how_late_rows_were_and_releases_by_hour(settings) -> 
     assert typed("release", "--reason", "x", "--all") == (0, "no hour is held\n")
 
 
+@pytest.mark.timeout(900)
 def test_a_replay_of_79_days_takes_a_run_per_month_and_a_file_per_day(settings, capsys) -> None:
     days, chance = 79, random.Random(5)  # noqa: S311 - test data
     last = this_hour() - HOUR
