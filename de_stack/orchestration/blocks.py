@@ -25,6 +25,7 @@ STEPS = ("land", "derive", "mart")
 # A canceled run says nothing about the next one.
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 _LONGEST_WAIT_S = 600
+_PATIENT_FROM = 2
 # 2^10 s is past the longest wait.
 _RUNS = 10
 
@@ -54,7 +55,9 @@ def held_back(
             break  # Somebody has acted since: what came after it counts.
         ended = ended or at
         reasons.append(reason)
-    if not reasons:
+    # One failure may be a machine that was switched off: with an hourly sensor, waiting after it
+    # would cost an hour.
+    if len(reasons) < _PATIENT_FROM:
         return None
     left = ended + min(2 ** len(reasons) * interval_s, _LONGEST_WAIT_S) - time.time()
     if left <= 0:

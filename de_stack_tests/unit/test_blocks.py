@@ -104,7 +104,9 @@ def test_other_failures_wait_longer_each_time_and_ten_minutes_at_most(
 ) -> None:
     now, ago = time.time(), 0.0
     monkeypatch.setattr(blocks.time, "time", lambda: now + ago)
-    for failures, wait in ((1, 40), (2, 80), (3, 160), (4, 320), (5, 600), (6, 600)):
+    run(instance, error)
+    assert held_back(instance, settings, STREAM, "land", 20) is None
+    for failures, wait in ((2, 80), (3, 160), (4, 320), (5, 600), (6, 600)):
         run(instance, error)
         now, ago = time.time(), wait - 10
         assert f"{failures} runs in a row" in str(held_back(instance, settings, STREAM, "land", 20))
@@ -122,15 +124,21 @@ def test_failures_before_an_acknowledged_one_do_not_count(
     run(instance, LOST)
     acknowledge(instance, settings, STREAM, "land", "mended", "somebody")
     run(instance, AWAY)
-    assert "1 runs in a row" in str(held_back(instance, settings, STREAM, "land", 60))
+    assert held_back(instance, settings, STREAM, "land", 60) is None
+    run(instance, AWAY)
+    assert "2 runs in a row" in str(held_back(instance, settings, STREAM, "land", 60))
 
 
-def test_a_killed_run_backs_off(instance: dg.DagsterInstance, settings: Settings) -> None:
+def test_killed_runs_back_off_from_the_second_on(
+    instance: dg.DagsterInstance, settings: Settings
+) -> None:
     @dg.job
     def job() -> None: ...
 
-    made = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=TAGS)
-    instance.report_run_failed(made, "The run's process is gone")
+    for _ in range(2):
+        assert held_back(instance, settings, STREAM, "land", 60) is None
+        made = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=TAGS)
+        instance.report_run_failed(made, "The run's process is gone")
     assert "process is gone" in str(held_back(instance, settings, STREAM, "land", 60))
 
 
