@@ -107,9 +107,9 @@ def settle(chrome: Chrome, words: list[str], seconds: float = 90) -> None:
         raise TransientFailure(f"show {chrome.current_url}", f"not on the page: {missing}")
 
 
-def resize(chrome: Chrome, width: int, height: int) -> None:
-    """Give the page a size; each of its pixels becomes 1.5 x 1.5 of the picture."""
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 1.5, "mobile": False}
+def resize(chrome: Chrome, width: int, height: int, scale: float = 1.5) -> None:
+    """Give the page a size; each of its pixels becomes scale x scale of the picture."""
+    metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
     chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
 
@@ -132,13 +132,13 @@ def graph(chrome: Chrome, url: str) -> None:
     """The graph of all assets."""
     from selenium.webdriver.common.by import By
 
-    resize(chrome, 1100, 1250)
+    resize(chrome, 2100, 1500, scale=1)
     chrome.get(f"{url}/asset-groups")
     names = asset_names(url)
     settle(chrome, names)
     # The graph is not fitted anew when the panel goes: its place is cut off instead.
     chrome.find_element(By.XPATH, "//button[*[@aria-label='panel_show_right']]").click()
-    resize(chrome, 760, 1250)
+    resize(chrome, 1760, 1500, scale=1)
     settle(chrome, names)
     save(chrome, "asset-graph")
 
