@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from de_stack_tests.seeds import SEEDS
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Two runs of the suite at once need two homes; a kept stack makes a developer's second run quick.
 HOME = Path(os.environ.get("DE_STACK_TEST_HOME") or REPOSITORY / ".de_stack_test").resolve()
@@ -19,15 +21,28 @@ KEEP = bool(os.environ.get("DE_STACK_TEST_KEEP"))
 
 # A developer's own stack, profile or exports must neither help nor harm.
 for _name in [name for name in os.environ if name.startswith("DE_STACK_")]:
-    if _name not in ("DE_STACK_JAR_CACHE", "DE_STACK_REDRAW"):
+    if _name not in ("DE_STACK_JAR_CACHE", "DE_STACK_REDRAW") and "_TEST_" not in _name:
         del os.environ[_name]
 os.environ.pop("DAGSTER_HOME", None)
 os.environ["DE_STACK_HOME"] = str(HOME)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--naive",
+        action="store_true",
+        help="run fault tests on the naive ways that they name: they have to fail",
+    )
+
+
+def pytest_report_header() -> str:
+    """Said first, so that a suite that was killed can be repeated, too."""
+    return f"seeds of the fault tests: {', '.join(map(str, SEEDS))} (DE_STACK_TEST_SEED=N: one)"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The folder is the mark; what starts nothing runs first."""
-    folders = ("unit", "integration", "end_to_end")
+    folders = ("unit", "integration", "faults", "end_to_end")
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder in folders:

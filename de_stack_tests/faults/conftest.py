@@ -1,0 +1,54 @@
+"""Seeds of the fault tests, and the lab of each.
+
+Belongs here: how many seeds, saying them, the fixture. Does not belong here: faults.
+
+`make test` takes three seeds, `make chaos` twenty. `DE_STACK_TEST_SEED=N` repeats one. With
+`--naive` each test runs on the naive way that it was written against, and has to fail.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from de_stack.flow.ledger_schema import ensure_schema
+from de_stack.resources.kafka import ensure_topics
+from de_stack.settings import Settings
+from de_stack_tests.faults import naive
+from de_stack_tests.faults.lab import Lab
+from de_stack_tests.seeds import SEEDS
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", SEEDS, ids=[f"seed {seed}" for seed in SEEDS])
+
+
+@pytest.fixture
+def rng(seed: int) -> random.Random:
+    """The one source of chance of a test; pytest shows what it prints when it fails."""
+    print(f"DE_STACK_TEST_SEED={seed}")
+    return random.Random(seed)
+
+
+@pytest.fixture
+def settings(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A namespace of its own for each test, on the one set of services."""
+    monkeypatch.setenv("DE_STACK_NAMESPACE", f"f{os.urandom(4).hex()}")
+    settings = Settings()
+    ensure_topics(settings)
+    ensure_schema(settings)
+    return settings
+
+
+@pytest.fixture
+def lab(settings: Settings, rng: random.Random, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """Sends, runs and kills in a namespace of its own, and knows what must come out."""
+    ways = [mark.args[0] for mark in request.node.iter_markers("naive")]
+    with naive.applied(ways if request.config.getoption("--naive") else []):
+        lab = Lab(settings, rng)
+        yield lab
+        lab.end()

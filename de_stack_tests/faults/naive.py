@@ -1,0 +1,160 @@
+"""The ways that most pipelines move data, for showing that the fault tests notice them.
+
+Belongs here: one short, honest naive way per mechanism. Does not belong here: tests; anything that
+the product uses.
+
+`pytest --naive de_stack_tests/faults` runs each fault test on the way that its mark names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+_now: list[str] = []
+WAYS: dict[str, Callable[[], Any]] = {}
+
+
+def now() -> list[str]:
+    """Names of the ways that are in force."""
+    return list(_now)
+
+
+@contextmanager
+def applied(names: list[str]) -> Iterator[None]:
+    """Put naive ways in force."""
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(WAYS[name]())
+        _now.extend(names)
+        try:
+            yield
+        finally:
+            del _now[len(_now) - len(names) :]
+
+
+def way(function: Callable[[], Iterator[None]]) -> Callable[[], Any]:
+    """Enter a naive way under its function's name."""
+    made = contextmanager(function)
+    WAYS[function.__name__] = made
+    return made
+
+
+@way
+def offsets_beside_the_rows() -> Iterator[None]:
+    """Append, then remember the offsets elsewhere: at least once."""
+    from pyspark.sql.connect.readwriter import DataFrameWriter
+
+    from de_stack.flow import land
+    from de_stack.flow.ledger import Landed, Ledger
+    from de_stack.settings import Settings
+
+    settings = Settings()
+    place = settings.home / f"naive_{settings.namespace}.json"
+    option, write = DataFrameWriter.option, land.write_slice
+
+    def no_fence(self: Any, key: str, value: Any) -> Any:
+        return self if key.startswith("txn") else option(self, key, value)
+
+    def then_remember(*args: Any) -> None:
+        write(*args)
+        said = json.loads(args[-1])
+        place.write_text(json.dumps({k: said[k] for k in ("slice", "topic_id", "landed")}))
+
+    def remembered(_self: Ledger, _table: str) -> Landed | None:
+        if not place.exists():
+            return None
+        known = json.loads(place.read_text())
+        return Landed(
+            known["slice"], known["topic_id"], {int(p): o for p, o in known["landed"].items()}
+        )
+
+    with (
+        mock.patch.object(DataFrameWriter, "option", no_fence),
+        mock.patch.object(land, "write_slice", then_remember),
+        mock.patch.object(Ledger, "landed", remembered),
+    ):
+        yield
+
+
+@way
+def used_is_what_is_newest_now() -> Iterator[None]:
+    """Tick an hour off when its run is done, whatever has landed in the meantime."""
+    from de_stack.flow.ledger import Ledger
+
+    adopt = Ledger.adopt
+
+    def newest_now(self: Ledger, table_id: str, commit: Any, kind: str, *rest: Any) -> None:
+        if kind == "derive":
+            source = commit.metadata["source"]
+            commit.metadata["source_version"] = self.last_commit(source)[0]
+        adopt(self, table_id, commit, kind, *rest)
+
+    with mock.patch.object(Ledger, "adopt", newest_now):
+        yield
+
+
+@way
+def delete_then_append() -> Iterator[None]:
+    """Replace hours in two commits, each right by itself."""
+    from pyspark.sql.connect.readwriter import DataFrameWriter
+
+    from de_stack.flow import commits
+
+    option = DataFrameWriter.option
+
+    def two_steps(self: Any, key: str, value: Any) -> Any:
+        if key != "replaceWhere":
+            return option(self, key, value)
+        self.doomed = value
+        return option(self.mode("append"), "mergeSchema", "false")
+
+    save = DataFrameWriter.save
+
+    def after_delete(self: Any, path: str, *args: Any, **options: Any) -> None:
+        if doomed := getattr(self, "doomed", None):
+            name = "spark.databricks.delta.commitInfo.userMetadata"
+            self._spark.conf.set(name, commits.envelope("maintain", "naive")[1])
+            self._spark.sql(f"delete from delta.`{path}` where {doomed}")
+            self._spark.conf.unset(name)
+        save(self, path, *args, **options)
+
+    with (
+        mock.patch.object(DataFrameWriter, "option", two_steps),
+        mock.patch.object(DataFrameWriter, "save", after_delete),
+    ):
+        yield
+
+
+@way
+def publish_step_by_step() -> Iterator[None]:
+    """Delete, commit, insert in batches: what autocommit does."""
+    from psycopg import sql
+
+    from de_stack.flow import publish
+    from de_stack.flow.serving import table_name
+
+    def steps(connection: Any, table: Any, rows: Any, hours: Any) -> None:
+        target, names = table_name(table), [name for name, _, _ in table.columns]
+        connection.execute(
+            sql.SQL("delete from {} where date_trunc({}, {}, 'UTC') = any(%s)").format(
+                target, table.grain, sql.Identifier(table.time_column)
+            ),
+            (hours,),
+        )
+        connection.commit()
+        into = sql.SQL("insert into {} ({}) values ({})").format(
+            target,
+            sql.SQL(", ").join(map(sql.Identifier, names)),
+            sql.SQL(", ").join([sql.Placeholder()] * len(names)),
+        )
+        values = [tuple(row[name] for name in names) for row in rows.to_pylist()]
+        for start in range(0, len(values), 20):
+            connection.cursor().executemany(into, values[start : start + 20])
+            connection.commit()
+
+    with mock.patch.object(publish, "_replace", steps):
+        yield
