@@ -19,8 +19,16 @@ if TYPE_CHECKING:
 
 Database = Literal["ledger", "serving"]
 
-# A server that says these to a new connection will take it later.
-_MAY_PASS = ("starting up", "shutting down", "recovery", "not yet accepting", "too many", "slots")
+# What a server says that will not take us later either. All else may pass: a server that starts,
+# ends, recovers, is full or was killed (`unexpected postmaster exit`).
+_REFUSALS = (
+    "no password supplied",
+    "authentication failed",
+    "does not exist",
+    "permission denied",
+    "pg_hba.conf",
+    "not permitted to log in",
+)
 
 
 class Postgres:
@@ -64,6 +72,4 @@ class Postgres:
 
 def _refused(message: str) -> bool:
     """True where the server, or the lack of a password, said no to us: libpq gives no code here."""
-    if "no password supplied" in message:
-        return True
-    return "FATAL:" in message and not any(word in message for word in _MAY_PASS)
+    return any(words in message for words in _REFUSALS)

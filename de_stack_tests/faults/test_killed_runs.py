@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from de_stack.flow.bronze import bronze
-from de_stack_tests.faults.lab import STREAM, Lab
+from de_stack_tests.faults.account import STREAM
+from de_stack_tests.faults.lab import Lab
 
 
 @pytest.mark.naive("offsets_beside_the_rows")

@@ -43,7 +43,7 @@ class Worker:
             text=True,
             env=os.environ | (environment or {}),
         )
-        self._began = 0.0
+        self._began, self._step = 0.0, "nothing"
 
     def go(self, step: str) -> Worker:
         """Wait until it is ready, and let it begin."""
@@ -53,7 +53,7 @@ class Worker:
         while (line := self._process.stdout.readline()) != "ready\n":
             said += line
             assert line, f"the worker did not start: {said[-2000:]}"
-        self._began = time.monotonic()
+        self._began, self._step = time.monotonic(), step
         self._process.stdin.write(step + "\n")
         self._process.stdin.flush()
         return self
@@ -70,7 +70,9 @@ class Worker:
             self._process.kill()
             said, _ = self._process.communicate()
             said += f"\n... and was not done after {_WORK_S} s"
-        return Outcome(self._process.returncode, said, time.monotonic() - self._began)
+        done = Outcome(self._process.returncode, said, time.monotonic() - self._began)
+        print(f"worker: {self._step} ended with {done.code} after {done.seconds:.1f} s")
+        return done
 
 
 def _work(step: str) -> None:

@@ -1,0 +1,163 @@
+"""The whole stack with its sensors, left alone: services die and come back, and nobody types.
+
+Tests share one stack and one account, and build on each other.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+import httpx
+import psutil
+import pytest
+from dagster._core.scheduler.instigation import TickStatus
+
+from de_stack.failures import TransientFailure
+from de_stack.flow import counts
+from de_stack.local import dagster_home, supervisor
+from de_stack.local import stack as local
+from de_stack.resources.kafka import ensure_topics
+from de_stack.settings import Settings
+from de_stack_tests.faults.account import STREAM, Account
+from de_stack_tests.faults.lab import kill, namespace_hidden, pid_of
+
+OTHERS = ["collector", "daemon", "code_server"]
+SENSOR = "telemetry__measures__land"
+
+
+@pytest.fixture(scope="module")
+def live(stack: Settings) -> Iterator[Settings]:
+    """Collector, daemon and code server in a namespace of their own, asking every two seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DE_STACK_NAMESPACE", f"live{os.urandom(3).hex()}")
+        patch.setenv("DE_STACK_SENSOR_INTERVAL_SECONDS", "2")
+        local.up(["postgres", "kafka", "spark", *OTHERS])
+        settings = Settings()
+        ensure_topics(settings)
+        yield settings
+        local.stop(OTHERS)
+        patch.setenv("DE_STACK_NAMESPACE", "")
+        patch.setenv("DE_STACK_SENSOR_INTERVAL_SECONDS", "")
+        local.up(["postgres", "kafka", "spark"])
+
+
+@pytest.fixture(scope="module")
+def account(live: Settings) -> Account:
+    return Account(live, random.Random(0))
+
+
+@pytest.fixture
+def instance(live: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """The stack's own Dagster."""
+    for name, value in dagster_home.environment(local.site_of(live.home)).items():
+        monkeypatch.setenv(name, value)
+    with dg.DagsterInstance.from_config(str(live.home / "dagster")) as instance:
+        yield instance
+
+
+def until(what: Callable[[], bool], seconds: float, why: str) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if what():
+                return
+        except TransientFailure as failure:
+            why = f"{why}: {failure}"[:2000]
+        assert time.monotonic() < deadline, why
+        time.sleep(0.5)
+
+
+def settled(account: Account) -> None:
+    """Wait for the sensors to have done everything, and hold the account against it."""
+    until(lambda: counts.count(account.settings, STREAM).settled, 150, "rows are still under way")
+    account.check()
+
+
+def workers() -> list[psutil.Process]:
+    """Run workers of any stack of this test session's user; other stacks have other folders."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        try:
+            if "spawn_main" in " ".join(process.info["cmdline"] or ()) and _is_ours(process):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _is_ours(process: psutil.Process) -> bool:
+    home = os.environ["DE_STACK_HOME"]
+    return process.environ().get(supervisor.MARKER, "") == f"{home}:code_server"
+
+
+def test_killed_code_server_run_worker_and_daemon_come_back_and_the_rows_arrive(
+    live: Settings, account: Account, rng: random.Random
+) -> None:
+    account.post(100)
+    victims = rng.sample([*OTHERS[1:], "worker"], 3)
+    for victim in victims:
+        until(lambda: bool(workers()), 60, "no run was started")
+        time.sleep(rng.uniform(0, 6))
+        print(f"killing {victim}")
+        if victim != "worker":
+            kill(live, victim)
+        elif running := workers():
+            rng.choice(running).kill()
+        account.post(50)
+    settled(account)
+
+
+def test_a_broker_killed_while_events_are_accepted_loses_none_of_them(
+    live: Settings, account: Account, rng: random.Random
+) -> None:
+    def kill_later() -> None:
+        time.sleep(rng.uniform(0.2, 2))
+        kill(live, "kafka")
+
+    killer = threading.Thread(target=kill_later)
+    killer.start()
+    repeats = 0
+    while killer.is_alive() or not repeats:
+        repeats += account.post(20)
+        assert len(account.sent) < 20_000, "the collector never noticed"
+    killer.join()
+    account.post(20)
+    settled(account)
+
+
+def test_while_the_broker_is_away_for_a_minute_ticks_say_so_in_seconds_and_the_daemon_lives(
+    live: Settings, account: Account, instance: dg.DagsterInstance
+) -> None:
+    daemon, began = pid_of(live, "daemon"), datetime.now(UTC).timestamp()
+    supervisor.stop(live.home, "kafka")
+    until_back = time.monotonic() + 60
+    url = f"{live.need('collector_url')}/v1/streams/{STREAM.name}"
+    row = {"source_id": "a", "metric": "m", "value": 1, "measured_at": "2026-11-01T00:00:00Z"}
+    answer = httpx.post(url, json=row, timeout=15)
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+    time.sleep(max(0.0, until_back - time.monotonic()))
+    with namespace_hidden():
+        local.up(["kafka"])
+    failed = [
+        tick
+        for state in instance.all_instigator_state()
+        if state.instigator_name == SENSOR
+        for tick in instance.get_ticks(
+            state.instigator_origin_id, state.selector_id, after=began, statuses=None
+        )
+        if tick.status == TickStatus.FAILURE
+    ]
+    assert len(failed) >= 5, f"{len(failed)} ticks failed in a minute"
+    for tick in failed:
+        assert "reach" in str(tick.error) or "offsets of topic" in str(tick.error), tick.error
+        assert tick.end_timestamp - tick.timestamp < 5
+    assert pid_of(live, "daemon") == daemon
+    account.post(50)
+    settled(account)
