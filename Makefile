@@ -3,7 +3,7 @@ SHELL := /bin/sh
 # Byte code is kept, whatever the shell says: start-up is mostly imports.
 export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup bench lint format pictures lock clean down env env-dev java
+.PHONY: help demo test chaos setup bench lint format pictures lock clean down env env-dev java
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -63,6 +63,10 @@ down: ## stop what `make demo` started
 test: env-dev java ## all tests, on real services of their own, beside a running demo
 	@$(STACK) jars
 	@$(PY) -m pytest $(ARGS)
+
+chaos: env-dev java ## the fault tests with twenty seeds; one: make chaos SEED=N
+	@$(STACK) jars
+	@DE_STACK_TEST_SEEDS=20 DE_STACK_TEST_SEED=$(SEED) $(PY) -m pytest de_stack_tests/faults $(ARGS)
 
 bench: env-dev java ## the figures of benchmarks/
 	@$(PY) -m benchmarks $(ARGS)

@@ -86,7 +86,10 @@ def reconcile(lake: Lake, ledger: Entries, table: Table) -> int:
             "bring the table back, or start over with nothing: with another DE_STACK_NAMESPACE, "
             "or (systems of your own) after `de-stack down --purge`",
         )
-    for commit in _read_log(lake, table, known, newest):
+    log = _read_log(lake, table, known, newest)
+    # Somebody may have committed between the two looks: his rows are in his version, not in ours.
+    newest = max([newest, *(commit.version for commit in log)])
+    for commit in log:
         if commit.version == known:
             if (commit.metadata or {}).get("token") != token:
                 raise PermanentFailure(
@@ -140,6 +143,12 @@ def _read(
     if details["kind"] == "land":
         # At the newest version, where its rows are still: a vacuum takes older versions' files.
         rows, touched = _landed(lake, table, newest, details)
+        if commit.rows is not None and rows != commit.rows:
+            raise PermanentFailure(
+                tried,
+                f"slice {details['slice']} (version {commit.version}) wrote {commit.rows} rows, "
+                f"version {newest} has {rows} of them",
+            )
         return "land", rows, touched
     if details["kind"] == "repair":
         return "repair", None, []

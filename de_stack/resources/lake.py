@@ -40,12 +40,16 @@ def _commit_name(version: int) -> str:
 
 @dataclass(frozen=True)
 class Commit:
-    """One entry of a table's log. `metadata` is what our writers attached, None for others'."""
+    """One entry of a table's log. `metadata` is what our writers attached, None for others'.
+
+    `rows` is how many its writer says that it wrote, None where it does not say.
+    """
 
     version: int
     operation: str
     committed_at: datetime
     metadata: dict[str, Any] | None
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -197,8 +201,9 @@ class Lake:
         if info is None:
             raise PermanentFailure(tried, f"{name} ({len(text)} bytes) does not say who wrote it")
         # A file that ends between two lines is whole JSON: what it says of itself must be there.
+        metrics = info.get("operationMetrics", {})
         for action, metric in (("add", "numFiles"), ("remove", "numRemovedFiles")):
-            said = int(info.get("operationMetrics", {}).get(metric, 0))
+            said = int(metrics.get(metric, 0))
             there = sum(action in a for a in actions)
             if there < said:
                 got = f"{name} is cut off: it says {metric} {said} and has {there}"
@@ -208,6 +213,7 @@ class Lake:
             str(info.get("operation", "")),
             datetime.fromtimestamp(info["timestamp"] / 1000, UTC),
             _ours(info.get("userMetadata")),
+            int(metrics["numOutputRows"]) if "numOutputRows" in metrics else None,
         )
 
     def size(self, uri: str, version: int | None = None) -> Size:

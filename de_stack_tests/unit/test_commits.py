@@ -120,6 +120,43 @@ def derive(table: Table, first: datetime, last: datetime) -> str:
     return token
 
 
+class SlowLake(Lake):
+    """A lake whose reader is overtaken: somebody commits between its looks at the log."""
+
+    meanwhile: Any = None
+
+    def version(self, uri: str) -> int | None:
+        found = super().version(uri)
+        if self.meanwhile:
+            self.meanwhile()
+            self.meanwhile = None
+        return found
+
+
+def test_a_commit_that_comes_while_the_log_is_read_is_entered_with_its_rows(
+    lake, table, ledger, tmp_path
+) -> None:
+    land(table, [row(0, TEN)])
+    slow = SlowLake(Settings(home=tmp_path, lake_uri=str(tmp_path)))
+    slow.meanwhile = lambda: land(table, [row(1, TEN), row(2, TEN)], 1)
+    assert reconcile(slow, ledger, table) == 1
+    assert [commit[2] for commit in ledger.commits.values()] == [1, 2]
+    assert [t.rows for t in ledger.commits[1][3]] == [2]
+
+
+def test_a_slice_whose_rows_are_not_all_found_is_not_entered(lake, table, ledger) -> None:
+    land(table, [row(0, TEN)])
+    log = Path(table.uri) / "_delta_log" / f"{0:020d}.json"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for line in lines:
+        if "commitInfo" in line:
+            line["commitInfo"]["operationMetrics"]["numOutputRows"] = "2"
+    log.write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(PermanentFailure, match="wrote 2 rows, version 0 has 1 of them"):
+        reconcile(lake, ledger, table)
+    assert not ledger.commits
+
+
 def test_an_envelope_carries_what_it_was_given_and_a_token_of_its_own() -> None:
     token, text = envelope("land", "run", slice=3, start={0: 1})
     assert json.loads(text) == {
