@@ -4,9 +4,11 @@ A machine that loses power leaves such files. Spark reads one of no bytes as a c
 and its next append buries it: half the rows gone, without an error.
 """
 
+import os
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,7 @@ from de_stack.flow.tables import Table
 from de_stack.resources.kafka import Kafka, ensure_topics
 from de_stack.settings import Settings
 from de_stack_tests.integration.pipeline import CHAIN, materialize, measure, produce, serving
+from de_stack_tests.seeds import SEEDS
 
 STREAM = load_stream("telemetry.measures")
 HOUR = partitions.floor(datetime.now(UTC), "hour") - timedelta(hours=2)
@@ -82,15 +85,37 @@ def restart_spark(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Settin
     return again
 
 
-@pytest.mark.parametrize("keep_checksums", [True, False], ids=["checksums stay", "checksums go"])
-@pytest.mark.parametrize("how", ["nothing", "half", "a line"])
-def test_a_cut_landing_is_refused_by_all_and_lands_again_after_the_repair(
-    settings, monkeypatch, how: str, keep_checksums: bool
+def namespace(monkeypatch: pytest.MonkeyPatch, name: str) -> Settings:
+    """A stream of its own: Spark is restarted once for all of them."""
+    monkeypatch.setenv("DE_STACK_NAMESPACE", name)
+    settings = Settings()
+    ensure_topics(settings)
+    ensure_schema(settings)
+    return settings
+
+
+def test_cut_landings_are_refused_by_all_and_land_again_after_the_repair(
+    stack, monkeypatch
 ) -> None:
-    send(settings, 10)
-    land.land(settings, STREAM, lambda: session(settings), "first")
-    send(settings, 10)
-    land.land(settings, STREAM, lambda: session(settings), "second")
+    mark = f"c{os.urandom(3).hex()}"
+    cuts = list(product(("nothing", "half", "a line"), (True, False)))
+    names = [f"{mark}_{i}" for i in range(len(cuts))]
+    for name, (how, keep_checksums) in zip(names, cuts, strict=True):
+        print(f"{name}: {how} is left, checksums {'stay' if keep_checksums else 'go'}")
+        refused_and_repaired(namespace(monkeypatch, name), how, keep_checksums)
+    restart_spark(monkeypatch, Settings())
+    for name in names:
+        print(name)
+        settings = namespace(monkeypatch, name)
+        land.land(settings, STREAM, lambda s=settings: session(s), "after")
+        found = counts.count(settings, STREAM)
+        assert (found.bronze, found.waiting, found.dead) == (30, 0, 0)
+
+
+def refused_and_repaired(settings: Settings, how: str, keep_checksums: bool) -> None:
+    for run in ("first", "second"):
+        send(settings, 10)
+        land.land(settings, STREAM, lambda: session(settings), run)
     table = bronze(settings, STREAM)
     cut(table, how, keep_checksums)
     send(settings, 10)
@@ -107,45 +132,39 @@ def test_a_cut_landing_is_refused_by_all_and_lands_again_after_the_repair(
     assert done is not None
     assert done.version == 2
     assert repair(settings, table, "again") is None
-    settings = restart_spark(monkeypatch, settings)
-    land.land(settings, STREAM, lambda: session(settings), "after")
-    found = counts.count(settings, STREAM)
-    assert (found.bronze, found.waiting, found.dead) == (30, 0, 0)
 
 
-@pytest.mark.parametrize(
-    ("of", "reader"), [("silver", "stats_measures"), ("stats", "published_stats_measures")]
-)
-def test_a_cut_derived_table_is_derived_again_and_its_readers_follow(
-    settings, monkeypatch, of: str, reader: str
-) -> None:
-    seed = random.randrange(10**6)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
-    send(settings, 5)
-    materialize(["bronze_measures"], HOUR)
-    materialize(CHAIN, HOUR)
-    send(settings, 7)
-    materialize(["bronze_measures"], HOUR)
-    materialize(CHAIN, HOUR)
-    table = silver(settings, STREAM) if of == "silver" else serve.stats(settings)
-    cut(table, rng.choice(["nothing", "half", "a line"]), rng.choice([True, False]))
-    # Its writer, and who reads it.
-    for asset in (f"{of}_measures", reader):
-        with pytest.raises(PermanentFailure, match="read (commit|the log)"):
-            materialize([asset], HOUR)
-    done = repair(settings, table, "repair")
-    assert done is not None
-    assert done.hours == 1
-    settings = restart_spark(monkeypatch, settings)
-    send(settings, 1)
-    materialize(["bronze_measures"], HOUR)
-    materialize(CHAIN, HOUR)
-    schema = settings.names.schema("telemetry")
-    assert serving(settings, f"select sum(count) from {schema}.stats_measures") == [(13,)]
-    found = counts.count(settings, STREAM)
-    assert found.settled
-    assert found.agree
+def test_cut_derived_tables_are_derived_again_and_their_readers_follow(stack, monkeypatch) -> None:
+    seed = SEEDS[0]
+    print(f"DE_STACK_TEST_SEED={seed}")
+    rng, mark = random.Random(seed), f"d{os.urandom(3).hex()}"
+    readers = {"silver": "stats_measures", "stats": "published_stats_measures"}
+    for of, reader in readers.items():
+        settings = namespace(monkeypatch, f"{mark}_{of}")
+        for rows in (5, 7):
+            send(settings, rows)
+            materialize(["bronze_measures"], HOUR)
+            materialize(CHAIN, HOUR)
+        table = silver(settings, STREAM) if of == "silver" else serve.stats(settings)
+        cut(table, rng.choice(["nothing", "half", "a line"]), rng.choice([True, False]))
+        # Its writer, and who reads it.
+        for asset in (f"{of}_measures", reader):
+            with pytest.raises(PermanentFailure, match="read (commit|the log)"):
+                materialize([asset], HOUR)
+        done = repair(settings, table, "repair")
+        assert done is not None
+        assert done.hours == 1
+    restart_spark(monkeypatch, Settings())
+    for of in readers:
+        settings = namespace(monkeypatch, f"{mark}_{of}")
+        send(settings, 1)
+        materialize(["bronze_measures"], HOUR)
+        materialize(CHAIN, HOUR)
+        schema = settings.names.schema("telemetry")
+        assert serving(settings, f"select sum(count) from {schema}.stats_measures") == [(13,)]
+        found = counts.count(settings, STREAM)
+        assert found.settled
+        assert found.agree
 
 
 def test_what_kafka_no_longer_has_is_named_after_the_repair(settings) -> None:
