@@ -88,7 +88,7 @@ def timeline(since: float) -> list[str]:
     import dagster as dg
 
     from de_stack.local.state import load
-    from de_stack.settings import default_home
+    from de_stack.setting_sources import default_home
 
     home = default_home()
     assert load(home)

@@ -66,7 +66,7 @@ def setup() -> None:
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """Check machine, versions, jars, ports, environment; exit code 1 if a check fails."""
     from de_stack.local.doctor import examine
-    from de_stack.settings import default_home
+    from de_stack.setting_sources import default_home
 
     found = examine(default_home())
     if as_json:

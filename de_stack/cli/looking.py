@@ -31,7 +31,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
     """
     from de_stack.local.exports import shown
     from de_stack.local.status import rows
-    from de_stack.settings import Settings, default_home
+    from de_stack.setting_sources import default_home
+    from de_stack.settings import Settings
 
     settings, home = Settings(), default_home()
     found = rows(home) if settings.profile == "embedded" else []
@@ -101,7 +102,8 @@ def env() -> None:
     """`export` lines for a shell: `eval "$(de-stack env)"`."""
     from de_stack.failures import PermanentFailure
     from de_stack.local.exports import lines, variables
-    from de_stack.settings import Settings, default_home, read_state
+    from de_stack.setting_sources import default_home, read_state
+    from de_stack.settings import Settings
 
     settings, home = Settings(), default_home()
     values = {"DE_STACK_NAMESPACE": settings.namespace} if settings.namespace else {}

@@ -15,7 +15,7 @@ from de_stack.local import secrets
 from de_stack.local.service import Service, Site
 from de_stack.local.state import write_private
 from de_stack.local.templates import render
-from de_stack.settings import ADDRESSES, STICKY
+from de_stack.setting_sources import ADDRESSES, STICKY
 
 # Definitions are made from the settings at load: other settings, other definitions.
 FOLLOWS = (ADDRESSES - {"webserver_url"}) | (STICKY - {"generator_rate"})

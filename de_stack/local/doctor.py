@@ -19,7 +19,8 @@ from de_stack.local import exports, jars, java, ports, state, supervisor, versio
 from de_stack.local.finding import Finding
 from de_stack.local.registry import SERVICES
 from de_stack.masking import without_password
-from de_stack.settings import ADDRESSES, ELSEWHERE, Settings, variable
+from de_stack.setting_sources import ADDRESSES, ELSEWHERE, variable
+from de_stack.settings import Settings
 
 _DISK_GB, _MEMORY_GB = 3.0, 3.0
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from de_stack.masking import without_password
-from de_stack.settings import ADDRESSES, Settings
+from de_stack.setting_sources import ADDRESSES
+from de_stack.settings import Settings
 
 # The namespace says where in these systems our data is: a client needs it like an address.
 _EXPORTED = sorted(ADDRESSES | {"namespace"})

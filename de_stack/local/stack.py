@@ -27,7 +27,8 @@ from de_stack.local import (
 from de_stack.local.registry import SERVICES, check, stopping_waves, with_dependencies
 from de_stack.local.service import Service, Site
 from de_stack.local.starting import Starter
-from de_stack.settings import Settings, default_home
+from de_stack.setting_sources import default_home
+from de_stack.settings import Settings
 
 Say = Callable[[str], None]
 # How often `up` chooses ports when others take them before our services listen.

@@ -16,7 +16,7 @@ from typing import Any
 from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.local import ports, processes, state, supervisor
 from de_stack.local.service import LOOPBACK, Service, Site
-from de_stack.settings import STICKY
+from de_stack.setting_sources import STICKY
 
 # They may reach a service by inheritance, but are not written into a file of ours.
 _SECRET = frozenset(

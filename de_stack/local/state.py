@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from de_stack.settings import STICKY, read_state, variable
+from de_stack.setting_sources import STICKY, read_state, variable
 
 
 def write_private(path: Path, text: str) -> None:

@@ -27,7 +27,7 @@ from de_stack.local.private_tmp import private_tmp
 from de_stack.local.service import Service, Site
 from de_stack.local.state import write_private
 from de_stack.local.templates import render
-from de_stack.settings import ADDRESSES
+from de_stack.setting_sources import ADDRESSES
 
 MARKER = "DE_STACK_SERVICE"
 # Longest socket path that every system takes is 103 bytes.

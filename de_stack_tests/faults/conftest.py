@@ -27,6 +27,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("seed", SEEDS, ids=[f"seed {seed}" for seed in SEEDS])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The account of all comes after all."""
+    items.sort(key=lambda item: item.path.name == "test_whole_list.py")
+
+
 @pytest.fixture
 def rng(seed: int) -> random.Random:
     """The one source of chance of a test; pytest shows what it prints when it fails."""

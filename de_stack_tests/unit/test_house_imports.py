@@ -13,7 +13,8 @@ MAY_IMPORT = {
     "failures": (set(), "failures depend on nothing"),
     "masking": (set(), "masking depends on nothing"),
     "logs": (set(), "the form of logs depends on nothing"),
-    "settings": (BASE, "settings name systems, they do not call them"),
+    "setting_sources": (BASE, "where settings come from: no system either"),
+    "settings": ({"setting_sources", *BASE}, "settings name systems, they do not call them"),
     "partitions": ({"contracts", *BASE}, "partitions come from contracts"),
     "contracts": (BASE, "a contract knows no system and no clock"),
     "resources": ({"settings", "contracts", *BASE}, "a resource is one outside system, no data"),
@@ -25,7 +26,10 @@ MAY_IMPORT = {
         {"flow", "resources", "contracts", "partitions", "settings", *BASE},
         "Dagster's words for flow and contracts",
     ),
-    "local": ({"settings", "resources", "contracts", "flow", *BASE}, "local starts systems"),
+    "local": (
+        {"settings", "setting_sources", "resources", "contracts", "flow", *BASE},
+        "local starts systems",
+    ),
     "sources": ({"settings", "resources", "contracts", *BASE}, "sources make and receive data"),
     "definitions": (
         {"settings", "resources", "orchestration", *BASE},

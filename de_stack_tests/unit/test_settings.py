@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from de_stack.failures import PermanentFailure
-from de_stack.settings import ADDRESSES, ELSEWHERE, STICKY, Settings, default_home, read_state
+from de_stack.setting_sources import ADDRESSES, ELSEWHERE, STICKY, default_home, read_state
+from de_stack.settings import Settings
 
 SECRET = "s3cret-of-the-test"
 
