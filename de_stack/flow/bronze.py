@@ -24,7 +24,11 @@ BRONZE = (
     ("topic_id", "STRING", "Id of that topic: another one after it was made anew"),
     ("partition", "INT", "Kafka partition"),
     ("offset", "BIGINT", "Kafka offset"),
-    ("broker_time", "TIMESTAMP", "When the broker took the message"),
+    (
+        "broker_time",
+        "TIMESTAMP",
+        "When the broker took the message; when it landed, where the broker's stamp cannot be true",
+    ),
     ("ingest_hour", "TIMESTAMP", "Period of the broker time"),
     (
         "event_id",

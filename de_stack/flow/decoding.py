@@ -7,6 +7,7 @@ Belongs here: the function that Spark's Python workers run. Does not belong here
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from de_stack.contracts.decode import decoder_for
@@ -35,8 +36,14 @@ def decode_batches(
 
     The id is the producer's (contract `eventId`); a row without one is identified by where it lies,
     so that nothing is ever merged by accident. A replay lies where the letter that it repeats does.
+
+    On a topic that carries its producers' clocks a stamp may be anything, or -1 for none. One that
+    is before the history or after now (and the skew that the contract allows) is no time of
+    receipt: the time of this reading stands in for it.
     """
     by_value()
+    now = datetime.now(UTC)
+    believed = (stream.history_start, now + stream.max_future)
 
     def decode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
@@ -47,7 +54,7 @@ def decode_batches(
         fields = [pa.field(f.name, types[f.type]) for f in stream.fields]
         for batch in batches:
             columns = {n: batch.column(n) for n in batch.schema.names}
-            broker = columns["timestamp"].cast(pa.timestamp("us", tz="UTC"))
+            broker = _received(columns["timestamp"], *believed, now)
             outcome = [
                 one(value, received)
                 for value, received in zip(
@@ -100,6 +107,19 @@ def decode_batches(
             )
 
     return decode
+
+
+def _received(stamps: pa.Array, first: datetime, last: datetime, otherwise: datetime) -> pa.Array:
+    """Stamps from first to last; another time in the place of the others, years past 9999 too."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = pa.timestamp("us", tz="UTC")
+    given = stamps.cast(kind)
+    low, high, instead = (pa.scalar(moment, kind) for moment in (first, last, otherwise))
+    # Arrow's functions are made at run time: pyright knows none of them.
+    is_believed = pc.and_(pc.greater_equal(given, low), pc.less_equal(given, high))  # type: ignore
+    return pc.if_else(is_believed, given, instead)  # type: ignore
 
 
 def _header(headers: list[dict[str, bytes | str]] | None, name: str) -> str | None:

@@ -73,14 +73,14 @@ def report_ingested(
     A landing covers everything from the first row to now, idle periods too. What an earlier run
     landed and was killed before it could say is told here.
     """
-    filled = set(filled)
-    first = Ledger(settings).first_ingest(table.table_id)
-    starts = filled | ({first} if first else set())
-    if not starts:
-        return
     now = partitions.floor(datetime.now(UTC), stream.grain)
-    covered = partitions.expand(min(starts), max(now, *starts), stream.grain)
-    _report(context, stream.grain, covered, filled)
+    # A broker whose clock is ahead of ours fills a period that Dagster does not have yet.
+    filled = {start for start in filled if start <= now}
+    first = Ledger(settings).first_ingest(table.table_id)
+    starts = filled | ({first} if first and first <= now else set())
+    if starts:
+        covered = partitions.expand(min(starts), now, stream.grain)
+        _report(context, stream.grain, covered, filled)
 
 
 def report_derived(
