@@ -40,20 +40,22 @@ def rng(seed: int) -> random.Random:
 
 
 @pytest.fixture
-def settings(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(
+    stack: Settings, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Settings]:
     """A namespace of its own for each test, on the one set of services."""
     monkeypatch.setenv("DE_STACK_NAMESPACE", f"f{os.urandom(4).hex()}")
     settings = Settings()
     ensure_topics(settings)
     ensure_schema(settings)
-    return settings
+    ways = [mark.args[0] for mark in request.node.iter_markers("naive")]
+    with naive.applied(ways if request.config.getoption("--naive") else []):
+        yield settings
 
 
 @pytest.fixture
-def lab(settings: Settings, rng: random.Random, request: pytest.FixtureRequest) -> Iterator[Lab]:
+def lab(settings: Settings, rng: random.Random) -> Iterator[Lab]:
     """Sends, runs and kills in a namespace of its own, and knows what must come out."""
-    ways = [mark.args[0] for mark in request.node.iter_markers("naive")]
-    with naive.applied(ways if request.config.getoption("--naive") else []):
-        lab = Lab(settings, rng)
-        yield lab
-        lab.end()
+    lab = Lab(settings, rng)
+    yield lab
+    lab.end()

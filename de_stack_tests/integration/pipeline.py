@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -71,6 +71,16 @@ def materialize(
             instance=instance or stack.enter_context(dg.DagsterInstance.ephemeral()),
             raise_on_error=raise_on_error,
         )
+
+
+def session(settings: Settings) -> Callable[[], Any]:
+    """What gives the flow its Spark session."""
+    from dagster_pyspark import LazyPySparkResource
+
+    from de_stack.resources.spark import session_config
+
+    resource = LazyPySparkResource(spark_config=session_config(settings))
+    return lambda: resource.spark_session
 
 
 def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
