@@ -1,0 +1,181 @@
+"""Messages against the contract: each is a row or a dead letter with its code, field and bytes.
+
+The table is what people may rely on; the collector's door and the landing are both held to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+
+import httpx
+import pytest
+from kafka import KafkaProducer
+from kafka.errors import MessageSizeTooLargeError
+
+from de_stack import partitions
+from de_stack.contracts.decode import decoder_for
+from de_stack.contracts.topics import MAX_MESSAGE_BYTES
+from de_stack.flow import counts
+from de_stack.flow.bronze import bronze
+from de_stack.flow.refine import silver
+from de_stack.resources.kafka import client_options
+from de_stack.resources.lake import Lake
+from de_stack.settings import Settings
+from de_stack.sources.collector.app import make_app
+from de_stack.sources.collector.check import Check
+from de_stack.sources.collector.door import Door
+from de_stack.sources.collector.kafka_producer import KafkaSender
+from de_stack.sources.collector.receive import Entrance, Limits, Receiver
+from de_stack.sources.collector.under_way import Budget
+from de_stack_tests.fakes import FakeMeters
+from de_stack_tests.faults.messages import AT, CASES, GOOD, STREAM, Case, has
+from de_stack_tests.integration.pipeline import CHAIN, materialize, serving
+
+# A broker's default limit for a batch; with 72 bytes around a message without key and headers.
+TOPIC_BYTES, AROUND = 1_048_588, 72
+
+
+@dataclass
+class Collector:
+    """The collector's application on the real broker, and what it counts."""
+
+    settings: Settings
+
+    def __post_init__(self) -> None:
+        budget, self.meters, made = Budget(64 << 20), FakeMeters(), count()
+        self.door = Door(lambda: KafkaSender(client_options(self.settings)), budget)
+        topic = self.settings.names.topic(STREAM.domain, STREAM.entity)
+        ways = {STREAM.name: Entrance(topic, Check(STREAM, decoder_for(STREAM)), {})}
+        receiver = Receiver(
+            ways,
+            self.door,
+            self.meters,  # type: ignore[arg-type]
+            Limits(),
+            lambda: datetime.now(UTC),
+            lambda: f"made-{next(made)}",
+        )
+        self._app = make_app(receiver, budget)
+
+    def post(self, body: bytes, event_id: str) -> httpx.Response:
+        """Send one message as an HTTP client does."""
+        # An array is a batch of its items: to be the message, it goes into one.
+        is_array = body.lstrip()[:1] == b"[" and body.rstrip()[-1:] == b"]"
+        headers = {"content-type": "application/json", "ce-id": event_id}
+
+        async def call() -> httpx.Response:
+            transport = httpx.ASGITransport(self._app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://c") as client:
+                url = f"/v1/streams/{STREAM.name}"
+                content = b"[" + body + b"]" if is_array else body
+                return await client.post(url, content=content, headers=headers)
+
+        return asyncio.run(call())
+
+    def verdict(self, case: Case) -> tuple[str | None, str | None]:
+        """(code, field) as the client hears it; (None, None) where it was accepted."""
+        answer = self.post(case.value or b"", f"door: {case.name}")
+        told = answer.json()
+        if "items" in told:
+            (told,) = told["items"]
+        if told["status"] == 202:
+            return None, None
+        assert 400 <= told["status"] < 500, told
+        return told["code"], told.get("field")
+
+
+@pytest.fixture
+def collector(settings: Settings) -> Iterator[Collector]:
+    made = Collector(settings)
+    yield made
+    made.door.close(5)
+
+
+@pytest.fixture
+def producer(settings: Settings) -> Iterator[KafkaProducer]:
+    made = KafkaProducer(**client_options(settings), max_request_size=4 << 20)
+    yield made
+    made.close()
+
+
+@pytest.mark.naive("lenient_json")
+def test_each_message_is_a_row_or_a_dead_letter_with_its_reason_and_the_door_says_the_same(
+    settings: Settings, collector: Collector, producer: KafkaProducer
+) -> None:
+    topic = settings.names.topic(STREAM.domain, STREAM.entity)
+    wanted = {case.name: (case.code, case.field) for case in CASES}
+    assert len(wanted) == len(CASES)
+    at_the_door = {case.name: collector.verdict(case) for case in CASES if case.value is not None}
+    assert at_the_door == {case.name: wanted[case.name] for case in CASES if case.value is not None}
+
+    for case in CASES:
+        # A good neighbour on either side: in the same batch, and decoded in the same call.
+        for name, value in ((f"before {case.name}", GOOD), (case.name, case.value)):
+            producer.send(topic, value, key=b"k", headers=[("ce_id", name.encode())])
+    producer.send(topic, GOOD, key=b"k", headers=[("ce_id", b"last")])
+    producer.flush(timeout=30)
+    materialize(["bronze_measures", "dead_measures"], partitions.floor(datetime.now(UTC), "hour"))
+    materialize(CHAIN[:1], partitions.floor(AT, "hour"))
+
+    letters = serving(
+        settings,
+        "select event_id, code, field, value, reason "
+        f"from {settings.names.schema('telemetry')}.dead_measures",
+    )
+    assert {name: (code, field) for name, code, field, *_ in letters} == {
+        name: verdict for name, verdict in wanted.items() if verdict[0]
+    }
+    sent = {case.name: case.value for case in CASES}
+    for name, _, _, value, reason in letters:
+        assert value == sent[name], name
+        assert reason, name
+        assert len(reason) < 400, name
+    rows = Lake(settings).query(silver(settings, STREAM).uri, "select event_id, value from t")
+    ids = rows["event_id"].to_pylist()
+    good = {name for name, verdict in wanted.items() if not verdict[0]}
+    neighbours = {f"before {name}" for name in wanted} | {"last"}
+    # The door made the ids of what came in an array; none of these was good.
+    assert sorted(ids) == sorted(good | neighbours | {f"door: {name}" for name in good})
+    assert set(rows["value"].to_pylist()) == {1.5}
+
+
+def test_a_message_is_as_large_as_its_topic_takes_and_not_a_byte_larger(
+    settings: Settings, collector: Collector, producer: KafkaProducer
+) -> None:
+    topic = settings.names.topic(STREAM.domain, STREAM.entity)
+
+    def of(size: int) -> bytes:
+        """A good message of so many bytes."""
+        short = has("note", '""')
+        return has("note", f'"{"x" * (size - len(short))}"')
+
+    largest = of(TOPIC_BYTES - AROUND)
+    producer.send(topic, largest, partition=0).get(timeout=30)
+    with pytest.raises(MessageSizeTooLargeError):
+        producer.send(topic, largest + b" ", partition=0).get(timeout=30)
+    # A client with its own defaults says so before it sends.
+    with (
+        KafkaProducer(**client_options(settings)) as usual,
+        pytest.raises(MessageSizeTooLargeError),
+    ):
+        usual.send(topic, of(TOPIC_BYTES), partition=0)
+
+    # The door keeps room for what the broker and clients write around a message.
+    most = MAX_MESSAGE_BYTES - 300
+    assert collector.post(of(most), "id").status_code == 202
+    for body in (of(MAX_MESSAGE_BYTES - 10), of(MAX_MESSAGE_BYTES + 1)):
+        answer = collector.post(body, "id")
+        assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert (collector.meters.rejects["too_large"], collector.meters.answers[413]) == (2, 2)
+    assert collector.post(b" " * (Limits().body_bytes + 1), "id").json()["code"] == "too_large"
+    assert (collector.meters.accepted_events.total(), collector.meters.answers[413]) == (1, 3)
+
+    materialize(["bronze_measures"], partitions.floor(datetime.now(UTC), "hour"))
+    said = counts.count(settings, STREAM)
+    assert (said.bronze, said.dead, said.waiting) == (2, 0, 0)
+    sql = "select value from t where error is null"
+    found = Lake(settings).query(bronze(settings, STREAM).uri, sql)["value"].to_pylist()
+    assert sorted(map(len, found)) == [most, len(largest)]
