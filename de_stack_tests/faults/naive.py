@@ -158,3 +158,46 @@ def publish_step_by_step() -> Iterator[None]:
 
     with mock.patch.object(publish, "_replace", steps):
         yield
+
+
+@way
+def lenient_json() -> Iterator[None]:
+    """Let Python's `json` decide what a message is, and take what the contract names from it."""
+    from de_stack.contracts.decode import Decoded
+    from de_stack.flow import decoding
+
+    def lenient(_stream: Any) -> Callable[..., Decoded]:
+        def decode(value: bytes | None, _received: Any) -> Decoded:
+            import json
+            from datetime import datetime
+
+            try:
+                found = json.loads((value or b"").decode(errors="replace"))
+                record = {
+                    "source_id": str(found["source_id"]),
+                    "metric": str(found["metric"]),
+                    "value": float(found["value"]),
+                    "measured_at": datetime.fromisoformat(found["measured_at"]),
+                }
+            except Exception as error:  # noqa: BLE001 - that is the way
+                return Decoded(None, "malformed", None, str(error)[:200])
+            return Decoded(record)
+
+        return decode
+
+    with mock.patch.object(decoding, "decoder_for", lenient):
+        yield
+
+
+@way
+def only_the_newest_partition() -> Iterator[None]:
+    """Ask for the newest partition that waits, as `AutomationCondition.eager()` does."""
+    from de_stack.orchestration import ticks
+
+    contiguous = ticks.partitions.contiguous
+
+    def newest(starts: Any, grain: str) -> Any:
+        return [(last, last) for _, last in contiguous(starts, grain)[-1:]]
+
+    with mock.patch.object(ticks.partitions, "contiguous", newest):
+        yield
