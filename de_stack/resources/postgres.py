@@ -47,7 +47,14 @@ class Postgres:
         """
         import psycopg
 
-        dsn = self._settings.need(f"{self.database}_dsn")
+        dsn, name = self._settings.need(f"{self.database}_dsn"), f"{self.database}_dsn"
+        if not _is_readable(dsn):
+            raise PermanentFailure(
+                tried,
+                f"libpq cannot read the address in DE_STACK_{name.upper()}",
+                "write postgresql://user:password@host:port/database, in the password %40 for @, "
+                "%25 for %",
+            )
         options = f"-c statement_timeout={timeout_s * 1000} -c timezone=UTC"
         try:
             with psycopg.connect(
@@ -60,7 +67,6 @@ class Postgres:
             psycopg.errors.DeadlockDetected,
         ) as error:
             got = f"{self.database}: {error}".strip()
-            name = f"{self.database}_dsn"
             if _refused(str(error)):
                 fix = f"correct DE_STACK_{name.upper()}, its password file or the server's rights"
                 raise PermanentFailure(tried, got, fix) from error
@@ -68,6 +74,18 @@ class Postgres:
             raise TransientFailure(tried, got, mending) from error
         except psycopg.Error as error:
             raise PermanentFailure(tried, f"{self.database}: {error}".strip()) from error
+
+
+def _is_readable(dsn: str) -> bool:
+    """False for an address of which libpq, in its error, would show parts: one is the password."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        host = conninfo_to_dict(dsn).get("host")
+    except (ProgrammingError, UnicodeDecodeError):
+        return False
+    return "@" not in str(host)
 
 
 def _refused(message: str) -> bool:

@@ -51,3 +51,30 @@ def test_a_wrong_statement_cannot(stack: Settings) -> None:
         Postgres(stack, "ledger").transaction("x") as db,
     ):
         db.execute("selekt")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql+psycopg2://ledger:canary@127.0.0.1:1/ledger",
+        "postgresql://ledger:no%canary@127.0.0.1:1/ledger",
+        "postgresql://ledger:no@canary@127.0.0.1:1/ledger",
+        "host=127.0.0.1 password=no canary",
+    ],
+)
+def test_an_address_that_libpq_cannot_read_is_refused_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("DE_STACK_PROFILE", "external")
+    settings = Settings(ledger_dsn=SecretStr(address))
+    with (
+        pytest.raises(
+            PermanentFailure, match="cannot read the address in DE_STACK_LEDGER_DSN"
+        ) as e,
+        Postgres(settings, "ledger").transaction("x"),
+    ):
+        pass
+    error: BaseException | None = e.value
+    while error is not None:
+        assert "canary" not in str(error)
+        error = error.__cause__ or error.__context__
