@@ -23,7 +23,7 @@ from de_stack.flow.ledger import Ledger
 from de_stack.flow.tables import Table, create, periods
 from de_stack.logs import line
 from de_stack.resources.lake import Lake
-from de_stack.resources.spark import is_away, is_conflict, open_session
+from de_stack.resources.spark import is_conflict, may_pass, open_session
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -128,8 +128,8 @@ def derive(
             raise TransientFailure(
                 tried, f"another writer was first: {str(error)[:300]}"
             ) from error
-        if is_away(error):
-            raise TransientFailure(tried, f"Spark went away: {str(error)[:300]}") from error
+        if failure := may_pass(settings, tried, error):
+            raise failure from error
         raise
     newest = commits.reconcile(lake, ledger, target)
     version = ledger.token_version(target.table_id, token)

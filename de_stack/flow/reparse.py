@@ -29,7 +29,7 @@ from de_stack.flow.letter_ledger import LetterLedger
 from de_stack.flow.tables import Table, path, periods
 from de_stack.flow.write_slice import bronze_rows
 from de_stack.resources.lake import Lake
-from de_stack.resources.spark import is_away, is_conflict, open_session
+from de_stack.resources.spark import is_conflict, may_pass, open_session
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -104,8 +104,8 @@ def reparse(
             if is_conflict(error):
                 got = f"another writer was first: {str(error)[:300]}"
                 raise TransientFailure(tried, got) from error
-            if is_away(error):
-                raise TransientFailure(tried, f"Spark went away: {str(error)[:300]}") from error
+            if failure := may_pass(settings, tried, error):
+                raise failure from error
             raise
 
 

@@ -10,11 +10,10 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from de_stack.failures import TransientFailure
 from de_stack.flow import decoding, slices, tables
 from de_stack.resources.kafka import TopicState, spark_options
 from de_stack.resources.lake import Lake
-from de_stack.resources.spark import is_away, is_conflict, open_session
+from de_stack.resources.spark import is_conflict, may_pass, open_session
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -40,7 +39,7 @@ def write_slice(
     """Append one slice; another writer of the same number may have been first, which is no error.
 
     Raises:
-        TransientFailure: Spark went away.
+        TransientFailure: Spark went away, or the lake's disk is full.
     """
     from pyspark.errors import PySparkException
 
@@ -61,8 +60,8 @@ def write_slice(
     except PySparkException as error:
         if is_conflict(error):
             return
-        if is_away(error):
-            raise TransientFailure(tried, f"Spark went away: {str(error)[:300]}") from error
+        if failure := may_pass(settings, tried, error):
+            raise failure from error
         raise
 
 

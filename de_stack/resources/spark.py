@@ -25,6 +25,7 @@ _DELTA = {
 }
 # Every data frame of ours thinks in UTC, whatever the machine's zone is.
 _SESSION = {"spark.sql.session.timeZone": "UTC"}
+_FULL = re.compile(r"[^\n]*(?:No space left on device|Disk quota exceeded)[^\n]*")
 
 
 def session_config(settings: Settings) -> dict[str, str]:
@@ -88,3 +89,13 @@ def is_conflict(error: Exception) -> bool:
 def is_away(error: Exception) -> bool:
     """True when the Connect server went away under a call."""
     return "UNAVAILABLE" in str(error) or "Connection refused" in str(error)
+
+
+def may_pass(settings: Settings, tried: str, error: Exception) -> TransientFailure | None:
+    """The failure for what has nothing to do with the call: the server went, the disk is full."""
+    if is_away(error):
+        return TransientFailure(tried, f"Spark went away: {str(error)[:300]}")
+    if full := _FULL.search(str(error)):
+        fix = f"free space on the file system of {settings.need('lake_uri')}"
+        return TransientFailure(tried, f"the disk is full: {full[0].strip()[:300]}", fix)
+    return None

@@ -9,7 +9,13 @@ import pytest
 
 from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.resources.kafka import client_options, spark_options
-from de_stack.resources.spark import check_reachable, is_away, is_conflict, session_config
+from de_stack.resources.spark import (
+    check_reachable,
+    is_away,
+    is_conflict,
+    may_pass,
+    session_config,
+)
 from de_stack.settings import Settings
 
 
@@ -82,6 +88,18 @@ def test_a_classic_master_is_not_asked() -> None:
 def test_sparks_errors_are_told_apart(text: str, conflict: bool, away: bool) -> None:
     error = Exception(text)
     assert (is_conflict(error), is_away(error)) == (conflict, away)
+
+
+def test_a_full_disk_is_told_in_one_line_with_what_to_do() -> None:
+    stack = "Caused by: java.io.IOException: /lake/part-0 (No space left on device)"
+    settings = external(lake_uri="/lake")
+    failure = may_pass(
+        settings, "land", Exception(f"[TASK_WRITE_FAILED] x\n\tat y\n{stack}\n\tat z")
+    )
+    assert failure
+    assert failure.got == f"the disk is full: {stack}"
+    assert failure.fix == "free space on the file system of /lake"
+    assert may_pass(settings, "land", Exception("[UNRESOLVED_COLUMN] offset")) is None
 
 
 def test_plain_kafka_needs_an_address_only() -> None:
