@@ -82,6 +82,17 @@ class Lab(Account):
         """Let a worker do a step to its end."""
         return self.worker(step).end()
 
+    def together(self, step: str) -> list[Outcome]:
+        """Let two workers do the same step at the same moment."""
+        pair = [self._spare or self._worker(), self._worker()]
+        self._spare = None
+        for worker in pair:
+            worker.ready()
+        for worker in pair:
+            worker.go(step)
+        self._spare = self._worker()
+        return [worker.end() for worker in pair]
+
     def end(self) -> None:
         """End the worker that waits."""
         if self._spare:

@@ -44,15 +44,23 @@ class Worker:
             env=os.environ | (environment or {}),
         )
         self._began, self._step = 0.0, "nothing"
+        self._is_ready = False
+
+    def ready(self) -> Worker:
+        """Wait until it can begin."""
+        assert self._process.stdout
+        said = ""
+        while not self._is_ready:
+            line = self._process.stdout.readline()
+            said += line
+            assert line, f"the worker did not start: {said[-2000:]}"
+            self._is_ready = line == "ready\n"
+        return self
 
     def go(self, step: str) -> Worker:
         """Wait until it is ready, and let it begin."""
+        self.ready()
         assert self._process.stdin
-        assert self._process.stdout
-        said = ""
-        while (line := self._process.stdout.readline()) != "ready\n":
-            said += line
-            assert line, f"the worker did not start: {said[-2000:]}"
         self._began, self._step = time.monotonic(), step
         self._process.stdin.write(step + "\n")
         self._process.stdin.flush()
