@@ -54,7 +54,7 @@ def test_a_day_of_missed_ticks_is_caught_up_by_one_landing_and_one_run_of_24_hou
         assert isinstance(deriving, dg.RunRequest)
         names = [f"dagster/asset_partition_range_{end}" for end in ("start", "end")]
         first, last = (partitions.start(deriving.tags[n], "hour") for n in names)
-        materialize(CHAIN, first, last, instance=instance, tags=dict(deriving.tags))
+        materialize(CHAIN, first, last, instance=instance)
         assert tick(watch.derive_measures, settings, instance) == "no event period is pending"
         assert (first, last) == (hours[0], hours[-1])
         runs = instance.get_runs()
