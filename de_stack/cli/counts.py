@@ -53,7 +53,7 @@ def counts(
 
 
 def _accepted(settings, contract) -> int:  # noqa: ANN001 - imported late, see `counts`
-    from de_stack.sources.accepted import accepted_total
+    from de_stack.resources.accepted import accepted_total
 
     topic = settings.names.topic(contract.domain, contract.entity)
     return accepted_total(settings.home, topic)

@@ -119,6 +119,8 @@ def _stream(
         look_back=reader.duration("lookBack"),
         max_future=reader.duration("maxFutureSkew"),
         generator_rate=reader.number("generatorRatePerSecond", 0.001, 1e6),
+        error_rate=_error_rate(path, contract, entity),
+        error_rate_window=reader.duration("errorRateWindow", timedelta(days=1)),
     )
     reader.done()
     _check_times(path, where, stream)
@@ -132,6 +134,8 @@ def _check_times(path: Path, where: str, stream: Stream) -> None:
         raise ContractError(path, f"{where}.eventTime", "is not a timestamp property of the stream")
     if not times[0].required:
         raise ContractError(path, f"{where}.eventTime", f"{stream.event_time} must be required")
+    if not stream.error_rate_window:
+        raise ContractError(path, f"{where}.errorRateWindow", "is no time at all")
     if stream.grain == "day" and stream.history_start.hour:
         # Dagster would begin at the next midnight, and the hours before it would have no partition.
         raise ContractError(path, f"{where}.historyStart", "with grain day: not midnight UTC")
@@ -169,3 +173,25 @@ def _sla(path: Path, contract: OpenDataContractStandard, entity: str, word: str)
         reason = f"value {value!r} {unit!r}: a positive number of {'/'.join(_UNITS)}"
         raise ContractError(path, f"slaProperties.{word}", reason)
     return timedelta(seconds=seconds)
+
+
+def _error_rate(path: Path, contract: OpenDataContractStandard, entity: str) -> float:
+    """Share of messages that may be against the contract: ODCS' `errorRate`, 1 % without it."""
+    rates = [s for s in contract.slaProperties or [] if s.property == "errorRate"]
+    for rate in rates:
+        # The default would take the place of one that says it of nobody.
+        if rate.element not in {o.name for o in contract.schema_ or []}:
+            reason = f"element {rate.element!r} is no stream of this contract"
+            raise ContractError(path, "slaProperties.errorRate", reason)
+    found = [rate for rate in rates if rate.element == entity]
+    if not found:
+        return Stream.error_rate
+    if len(found) > 1:
+        reason = f"{len(found)} errorRate for element {entity}: write one"
+        raise ContractError(path, "slaProperties", reason)
+    value, unit = found[0].value, found[0].unit
+    percent = value if isinstance(value, int | float) and not isinstance(value, bool) else -1
+    if not 0 <= percent <= 100 or unit not in ("%", "percent"):
+        reason = f"value {value!r} {unit!r}: a number from 0 to 100 with unit percent"
+        raise ContractError(path, "slaProperties.errorRate", reason)
+    return percent / 100

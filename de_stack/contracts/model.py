@@ -45,7 +45,8 @@ class Stream:
     """One stream: its records, where their identity and time come from, and what is promised.
 
     `key` names the fields that make the Kafka key (the entity). `event_id` is `header:<name>` or
-    `field:<name>`. `max_future` is how far an event time may lie past the broker's.
+    `field:<name>`. `max_future` is how far an event time may lie past the broker's. `error_rate` is
+    the share of messages against the contract that is put up with over `error_rate_window`.
     """
 
     domain: str
@@ -68,6 +69,8 @@ class Stream:
     max_future: timedelta
     generator_rate: float
     team: str = ""
+    error_rate: float = 0.01
+    error_rate_window: timedelta = timedelta(days=1)
 
     @property
     def name(self) -> str:

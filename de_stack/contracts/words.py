@@ -78,8 +78,10 @@ class Words:
             raise self._bad(word, f"{value!r} is not a whole number")
         return value
 
-    def duration(self, word: str) -> timedelta:
-        """An ISO-8601 duration of days and smaller units."""
+    def duration(self, word: str, default: timedelta | None = None) -> timedelta:
+        """An ISO-8601 duration of days and smaller units; a word with a default may be missing."""
+        if default is not None and word not in self._words:
+            return default
         value = self._take(word)
         match = _DURATION.fullmatch(value) if isinstance(value, str) else None
         if not match or not any(match.groups()):

@@ -46,14 +46,14 @@ def broken_promises(settings: Settings, stream: Stream, hours: Range) -> tuple[i
     )
     sql = (
         f"select count(*) as n, count(*) - count(distinct event_id) as twice, {counts} "
-        f"from t where {_within(hours)}"
+        f"from t where {within(hours)}"
     )
     (row,) = lake.query(table.uri, sql, version).to_pylist()
     # An id may stand in two hours (two versions of one event with other times), hence hour by hour.
     twice = 0
     if row["twice"]:
         inner = (
-            f"select event_hour, event_id from t where {_within(hours)} "
+            f"select event_hour, event_id from t where {within(hours)} "
             "group by 1, 2 having count(*) > 1"
         )
         counted = lake.query(table.uri, f"select count(*) as n from ({inner})", version)
@@ -62,14 +62,21 @@ def broken_promises(settings: Settings, stream: Stream, hours: Range) -> tuple[i
     return row["n"], {name: count for name, count in found.items() if count}
 
 
-def newest(settings: Settings, stream: Stream) -> datetime | None:
-    """Newest event time in silver; None where there is no row."""
+def newest(settings: Settings, stream: Stream) -> tuple[datetime | None, int]:
+    """(newest event time in silver, or None where there is no row; version), of one day's files."""
     lake, table = Lake(settings), silver(settings, stream)
-    if lake.version(table.uri) is None:
-        return None
-    sql = f'select max("{stream.event_time}") as newest from t'
-    (row,) = lake.query(table.uri, sql).to_pylist()
-    return commits.utc(row["newest"]) if row["newest"] else None
+    version = commits.reconcile(lake, Ledger(settings), table)
+    if version < 0:
+        return None, version
+    day = lake.newest_partition(table.uri, table.partitioned_by, version)
+    if day is None:
+        return None, version
+    sql = (
+        f'select max("{stream.event_time}") as newest from t '
+        f"where {table.partitioned_by} = date '{day:%Y-%m-%d}'"
+    )
+    (row,) = lake.query(table.uri, sql, version).to_pylist()
+    return commits.utc(row["newest"]) if row["newest"] else None, version
 
 
 def differences(
@@ -83,9 +90,9 @@ def differences(
     of_source, of_target = (commits.reconcile(lake, ledger, t) for t in (source, target))
     if min(of_source, of_target) < 0:
         return 0, []
-    where = _within(hours)
-    left = _per_hour(lake, source, of_source, "count(*)", where)
-    right = _per_hour(lake, target, of_target, f'sum("{sum_of}")', where)
+    where = within(hours)
+    left = per_hour(lake, source, of_source, "count(*)", where)
+    right = per_hour(lake, target, of_target, f'sum("{sum_of}")', where)
     # What was pending between these two versions, not what is now: both may have moved on since.
     behind = set(ledger.behind(target.table_id, of_target, source.table_id, of_source))
     compared = sorted((left.keys() | right.keys()) - behind)
@@ -96,13 +103,15 @@ def differences(
     ]
 
 
-def _per_hour(lake: Lake, table: Table, version: int, what: str, where: str) -> dict[datetime, int]:
+def per_hour(lake: Lake, table: Table, version: int, what: str, where: str) -> dict[datetime, int]:
+    """One number for each event hour, by a SQL aggregate."""
     sql = f"select event_hour, {what} as n from t where {where} group by event_hour"
     rows = lake.query(table.uri, sql, version).to_pylist()
     return {commits.utc(r["event_hour"]): int(r["n"]) for r in rows}
 
 
-def _within(hours: Range) -> str:
+def within(hours: Range) -> str:
+    """SQL condition: event hours from first to last."""
     if hours is None:
         return "true"
     low, high = (f"to_timestamp('{hour:%Y-%m-%dT%H:%M:%SZ}')" for hour in hours)

@@ -67,8 +67,15 @@ class Entries(Protocol):
         ...
 
 
-def reconcile(lake: Lake, ledger: Entries, table: Table) -> int:
+def reconcile(lake: Lake, ledger: Entries, table: Table, *, anew: bool = False) -> int:
     """Adopt what the ledger has not seen; the newest version, -1 where there is no table yet.
+
+    Args:
+        lake: where the table is.
+        ledger: what is known of it.
+        table: the table.
+        anew: every landing is adopted in this call, or counted again beside it: their rows are
+            counted where they are now, so that what a reparse has moved is counted with them.
 
     Raises:
         PermanentFailure: the log is behind the ledger, differs from it, or has a foreign commit.
@@ -83,8 +90,9 @@ def reconcile(lake: Lake, ledger: Entries, table: Table) -> int:
             tried,
             f"the ledger knows version {known}, the log at {table.uri} ends at {newest}: "
             "it was truncated, restored or moved",
-            "bring the table back, or start over with nothing: with another DE_STACK_NAMESPACE, "
-            "or (systems of your own) after `de-stack down --purge`",
+            "bring the table back; or make it anew, if it was derived from another and is lost as "
+            "a whole (`de-stack rebuild`); or start over with nothing: with another "
+            "DE_STACK_NAMESPACE, or (systems of your own) after `de-stack down --purge`",
         )
     log = _read_log(lake, table, known, newest)
     # Somebody may have committed between the two looks: his rows are in his version, not in ours.
@@ -98,7 +106,8 @@ def reconcile(lake: Lake, ledger: Entries, table: Table) -> int:
                     "the table was replaced",
                 )
             continue
-        kind, rows, touched = _read(lake, table, commit, newest, tried)
+        count_at = newest if anew else _before_reparse(log, commit.version, newest)
+        kind, rows, touched = _read(lake, table, commit, count_at, tried, anew=anew)
         ledger.adopt(table.table_id, commit, kind, rows, touched)
     return newest
 
@@ -118,8 +127,19 @@ def _read_log(lake: Lake, table: Table, known: int, newest: int) -> list[Commit]
         return lake.commits_after(table.uri, known)
 
 
+def _before_reparse(log: list[Commit], landing: int, newest: int) -> int:
+    """Where a landing's rows are to be counted: before a reparse that tells of them itself."""
+    later = [
+        commit.version - 1
+        for commit in log
+        if (commit.metadata or {}).get("kind") == "reparse"
+        and (commit.metadata or {}).get("source_version", -1) >= landing
+    ]
+    return min(later, default=newest)
+
+
 def _read(
-    lake: Lake, table: Table, commit: Commit, newest: int, tried: str
+    lake: Lake, table: Table, commit: Commit, count_at: int, tried: str, *, anew: bool
 ) -> tuple[str, int | None, list[Touched]]:
     details = commit.metadata
     if details is None:
@@ -142,12 +162,12 @@ def _read(
         return "maintenance", None, []
     if details["kind"] == "land":
         # At the newest version, where its rows are still: a vacuum takes older versions' files.
-        rows, touched = _landed(lake, table, newest, details)
+        rows, touched = landed(lake, table, count_at, details)
         if commit.rows is not None and rows != commit.rows:
             raise PermanentFailure(
                 tried,
                 f"slice {details['slice']} (version {commit.version}) wrote {commit.rows} rows, "
-                f"version {newest} has {rows} of them",
+                f"version {count_at} has {rows} of them",
             )
         return "land", rows, touched
     if details["kind"] == "repair":
@@ -160,7 +180,7 @@ def _read(
             None,
             [
                 Touched(datetime.fromisoformat(hour), rows, late, first, last)
-                for hour, (rows, late) in details["hours"].items()
+                for hour, (rows, late) in _moved(details, anew)
             ],
         )
     return (
@@ -170,10 +190,19 @@ def _read(
     )
 
 
-def _landed(
+def _moved(details: dict[str, Any], anew: bool) -> list[tuple[str, tuple[int, int]]]:
+    return [(hour, (0, 0) if anew else (n, late)) for hour, (n, late) in details["hours"].items()]
+
+
+def landed(
     lake: Lake, table: Table, version: int, details: dict[str, Any]
 ) -> tuple[int, list[Touched]]:
-    """What a slice holds, read from its own rows: it is true whoever wrote them and whenever."""
+    """What a slice holds, read from its own rows: it is true whoever wrote them and whenever.
+
+    Raises:
+        PermanentFailure: a file of that version is gone.
+        TransientFailure: the store did not answer.
+    """
     late = f"broker_time > event_hour + interval '{int(details['late_after_s'])} seconds'"
     found = lake.query(
         table.uri,

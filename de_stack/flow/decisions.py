@@ -78,9 +78,14 @@ class Decisions:
         missing = list(missing)
         if not missing:
             return []
-        accepted = [
-            Missing(d.details["partition"], d.details["first"], d.details["last"])
-            for d in self.all
-            if d.kind == "gap" and d.details["topic_id"] == topic_id
-        ]
-        return [left for gap in missing for left in uncovered(gap, accepted)]
+        lost, _ = self.of_landing()
+        return [left for gap in missing for left in uncovered(gap, lost.get(topic_id, ()))]
+
+    def of_landing(self) -> tuple[dict[str, list[Missing]], set[tuple[str, str]]]:
+        """(topic id -> ranges accepted as lost, (old, new) ids of topics accepted as made anew)."""
+        lost: dict[str, list[Missing]] = {}
+        for d in (d.details for d in self.all if d.kind == "gap"):
+            gap = Missing(d["partition"], d["first"], d["last"])
+            lost.setdefault(d["topic_id"], []).append(gap)
+        topics = {(d.details["from"], d.details["to"]) for d in self.all if d.kind == "topic"}
+        return lost, topics

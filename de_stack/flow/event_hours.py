@@ -38,6 +38,16 @@ class Seen:
     late_at: datetime | None
 
 
+@dataclass(frozen=True)
+class Extent:
+    """Rows that landings brought to an event hour, and the ingest hours that hold them."""
+
+    event_hour: datetime
+    rows: int
+    ingest_first: datetime
+    ingest_last: datetime
+
+
 class EventHours:
     """Each question is one transaction."""
 
@@ -138,6 +148,37 @@ class EventHours:
             (table_id, first, last, version),
         )
         return (row[0], row[1]) if row and row[0] else None
+
+    def extents(
+        self, table_id: str, version: int, first: datetime | None, last: datetime | None
+    ) -> list[Extent]:
+        """Event hours that hold landed rows at a version, oldest first."""
+        rows = self._all(
+            "select event_hour, greatest(sum(rows), 0)::bigint, min(ingest_first), "
+            "max(ingest_last) from ledger.touched where table_id = %s and version <= %s "
+            "and event_hour >= coalesce(%s::timestamptz, '-infinity') "
+            "and event_hour <= coalesce(%s::timestamptz, 'infinity') "
+            "group by event_hour having min(ingest_first) is not null order by event_hour",
+            (table_id, version, first, last),
+        )
+        return [Extent(*row) for row in rows]
+
+    def last_hour(self, table_id: str, version: int) -> datetime | None:
+        """Newest event hour that a table was touched in, up to a version."""
+        sql = "select max(event_hour) from ledger.touched where table_id = %s and version <= %s"
+        row = self._one(sql, (table_id, version))
+        return row[0] if row else None
+
+    def before_landing(self, table_id: str) -> int:
+        """Offsets that Kafka had deleted before a topic's first slice."""
+        row = self._one(
+            "select coalesce(sum(o.value::bigint), 0) from (select distinct on "
+            "(details->>'topic_id') details from ledger.commits "
+            "where table_id = %s and kind = 'land' order by details->>'topic_id', slice) c, "
+            "jsonb_each_text(c.details->'landed' || (c.details->'start')) o",
+            (table_id,),
+        )
+        return int(row[0]) if row else 0
 
     def _one(self, sql: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
         rows = self._all(sql, values)

@@ -66,6 +66,21 @@ def logs(settings: Settings) -> list[Log]:
     ]
 
 
+def log_of(settings: Settings, table: Table, after: int) -> Log | None:
+    """One table's commits after a version; None if there is no table.
+
+    Raises:
+        TransientFailure: the store did not answer.
+    """
+    oldest = lake_listing.oldest_commit(settings, table.uri)
+    if oldest is None:
+        return None
+    try:
+        return Log(table, oldest, Lake(settings).commits_after(table.uri, max(oldest - 1, after)))
+    except PermanentFailure as failure:
+        return Log(table, oldest, [], failure.got)
+
+
 def _grain(table_id: str, sources: dict[str, str], grains: dict[str, str]) -> str:
     passed: set[str] = set()
     while table_id not in grains and table_id in sources and table_id not in passed:

@@ -113,6 +113,15 @@ class Ledger(EventHours):
         )
         return row[0] if row else None
 
+    def row_commits(self, table_id: str, until: int) -> list[tuple[int, str, dict[str, Any]]]:
+        """(version, kind, details) of landings and reparses up to a version, oldest first."""
+        rows = self._all(
+            "select version, kind, details from ledger.commits where table_id = %s "
+            "and version <= %s and kind in ('land', 'reparse') order by version",
+            (table_id, until),
+        )
+        return [(version, kind, details) for version, kind, details in rows]
+
     def adopt(
         self,
         table_id: str,

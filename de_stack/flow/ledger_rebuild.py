@@ -3,6 +3,9 @@
 Belongs here: collecting, and replacing the ledger's entries in one transaction. Does not belong
 here: reading a log (`commits.py`), whether the ledger is right (`ledger_check.py`).
 
+A landing is counted where its rows are now, not where a later reparse has found them: what that one
+has moved is in the counts then, and it only says which hours it touched.
+
 Decisions stay: no table knows them. An hour that was found idle without a commit is pending again
 where its source touched it; its next run finds nothing to do.
 """
@@ -10,6 +13,7 @@ where its source touched it; its next run finds nothing to do.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from de_stack.failures import PermanentFailure
@@ -22,6 +26,7 @@ from de_stack.resources.postgres import Postgres
 if TYPE_CHECKING:
     from psycopg import Connection
 
+    from de_stack.flow.tables import Table
     from de_stack.resources.lake import Commit
     from de_stack.settings import Settings
 
@@ -42,6 +47,7 @@ class _Collected:
 
     start: tuple[int, str | None] = (-1, None)
     entries: list[tuple[Commit, str, int | None, list[Touched]]] = field(default_factory=list)
+    recounted: list[tuple[int, list[Touched]]] = field(default_factory=list)
 
     def last_commit(self, table_id: str) -> tuple[int, str | None]:  # noqa: ARG002
         return self.start
@@ -67,7 +73,8 @@ def rebuild(settings: Settings) -> list[Rebuilt]:
     lake, collected = Lake(settings), {}
     for log in logs(settings):
         one = _Collected(_start(settings, log.table.table_id, log.oldest))
-        commits.reconcile(lake, one, log.table)
+        version = commits.reconcile(lake, one, log.table, anew=True)
+        one.recounted = _recounted(settings, lake, log.table, one.start[0], version)
         collected[log.table.table_id] = one
     with Postgres(settings, "ledger").transaction("rebuild the ledger", timeout_s=600) as db:
         db.execute("lock table ledger.commits, ledger.touched, ledger.applied in exclusive mode")
@@ -89,6 +96,24 @@ def _start(settings: Settings, table_id: str, oldest: int) -> tuple[int, str | N
             "bring a copy of the ledger back: older commits were cleaned away",
         )
     return oldest, token or None
+
+
+def _recounted(
+    settings: Settings, lake: Lake, table: Table, until: int, version: int
+) -> list[tuple[int, list[Touched]]]:
+    """(version, what it touched) of landings that the log no longer has; a reparse moved nothing.
+
+    Nothing of a table whose log is whole.
+    """
+    found = []
+    for known, kind, details in Ledger(settings).row_commits(table.table_id, until):
+        if kind == "land":
+            found.append((known, commits.landed(lake, table, version, details)[1]))
+        else:
+            first, last = (datetime.fromisoformat(details[k]) for k in ("first", "last"))
+            hours = [datetime.fromisoformat(hour) for hour in details["hours"]]
+            found.append((known, [Touched(hour, 0, 0, first, last) for hour in hours]))
+    return found
 
 
 def _clear(
@@ -113,6 +138,11 @@ def _clear(
 
 def _enter(db: Connection, table_id: str, one: _Collected) -> Rebuilt:
     touched = [touch(table_id, c.version, t) for c, _, _, hours in one.entries for t in hours]
+    touched += [touch(table_id, version, t) for version, hours in one.recounted for t in hours]
+    again = [version for version, _ in one.recounted]
+    db.execute(
+        "delete from ledger.touched where table_id = %s and version = any(%s)", (table_id, again)
+    )
     with db.cursor() as cursor:
         cursor.executemany(
             COMMIT, [entry(table_id, c, kind, rows) for c, kind, rows, _ in one.entries]

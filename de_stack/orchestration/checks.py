@@ -1,6 +1,7 @@
-"""Asset checks that every stream has.
+"""Asset checks of what silver holds, and of what is summed up from it.
 
-Belongs here: check factories. Does not belong here: the counting (`flow.checks`).
+Belongs here: check factories. Does not belong here: the counting (`flow.checks`), checks of landing
+and ledger (`ledger_checks.py`).
 """
 
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from de_stack.settings import Settings
 _MOST_SHOWN = 20
 
 
-def _hours(context: dg.AssetCheckExecutionContext, stream: Stream) -> checks.Range:
+def event_hours(context: dg.AssetCheckExecutionContext, stream: Stream) -> checks.Range:
     """The run's event hours; None, for the whole table, where a check runs by itself."""
     tags = context.run.tags
     one = tags.get("dagster/partition")
@@ -40,7 +41,7 @@ def contract_check(stream: Stream) -> dg.AssetChecksDefinition:
     def check(
         context: dg.AssetCheckExecutionContext, settings: dg.ResourceParam[Settings]
     ) -> dg.AssetCheckResult:
-        rows, broken = checks.broken_promises(settings, stream, _hours(context, stream))
+        rows, broken = checks.broken_promises(settings, stream, event_hours(context, stream))
         return dg.AssetCheckResult(
             passed=not broken,
             metadata={"rows": rows, "broken": dg.MetadataValue.json(broken)},
@@ -59,7 +60,7 @@ def freshness_check(stream: Stream) -> dg.AssetChecksDefinition:
         description=f"The newest row is at most {stream.freshness} old.",
     )
     def check(settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
-        newest = checks.newest(settings, stream)
+        newest, version = checks.newest(settings, stream)
         age = None if newest is None else (datetime.now(UTC) - newest).total_seconds()
         return dg.AssetCheckResult(
             passed=age is not None and age <= stream.freshness.total_seconds(),
@@ -67,6 +68,7 @@ def freshness_check(stream: Stream) -> dg.AssetChecksDefinition:
             metadata={
                 "newest": str(newest),
                 "age_s": age if age is not None else "no row",
+                "delta_version": version,
             },
         )
 
@@ -95,7 +97,7 @@ def sum_check(
             source(settings),
             target(settings),
             column,
-            _hours(context, stream),
+            event_hours(context, stream),
         )
         shown = {str(d.event_hour): [d.source, d.target] for d in wrong[:_MOST_SHOWN]}
         return dg.AssetCheckResult(

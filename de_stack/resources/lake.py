@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -277,6 +277,21 @@ class Lake:
         if table is None:
             return None
         return sum(pa.table(table.get_add_actions(flatten=True))["num_records"].to_pylist())
+
+    def newest_partition(self, uri: str, column: str, version: int) -> date | None:
+        """The newest date among a table's folders, from its log; None while it has no row.
+
+        Raises:
+            PermanentFailure: no table is there, or its log cannot be read.
+        """
+        import pyarrow as pa
+
+        table = self.open(uri, version)
+        if table is None:
+            raise PermanentFailure(f"read {uri}", "no Delta table is there")
+        actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+        days = [a[f"partition.{column}"] for a in actions if a["num_records"] != 0]
+        return max((day for day in days if day is not None), default=None)
 
     def query(self, uri: str, sql: str, version: int | None = None) -> pa.Table:
         """Result of a read-only SQL statement in which the table is called `t`.

@@ -24,9 +24,9 @@ import pytest
 from de_stack.contracts import load_all
 from de_stack.contracts.topics import MAX_MESSAGE_BYTES
 from de_stack.local import status
+from de_stack.resources.accepted import accepted_total
 from de_stack.resources.kafka import client_options, ensure_topics
 from de_stack.settings import Settings
-from de_stack.sources.accepted import accepted_total
 from de_stack.sources.collector.body import MAX_ID
 
 STREAM = "telemetry.measures"

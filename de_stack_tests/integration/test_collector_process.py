@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from de_stack.sources.accepted import accepted_total
+from de_stack.resources.accepted import accepted_total
 
 LIFE = """
 import os, signal, sys

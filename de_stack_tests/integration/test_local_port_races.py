@@ -20,8 +20,8 @@ import pytest
 from kafka import KafkaAdminClient
 
 from de_stack.local import ports, stack, state, supervisor
+from de_stack.resources.accepted import accepted_total
 from de_stack.settings import Settings
-from de_stack.sources.accepted import accepted_total
 
 DE_STACK = Path(sys.executable).with_name("de-stack")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from de_stack.naming import Names
-from de_stack.sources.accepted import ACCEPTED, accepted_total, metrics_folder
+from de_stack.resources.accepted import ACCEPTED, accepted_total, metrics_folder
 
 
 def test_where_no_collector_ever_ran_nothing_was_accepted(tmp_path: Path) -> None:

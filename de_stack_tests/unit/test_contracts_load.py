@@ -72,6 +72,7 @@ def test_a_small_contract_is_right_before_it_is_broken(tmp_path: Path) -> None:
     (stream,) = load_file(write_contract(tmp_path, contract()))
     assert stream.name == "lab.things"
     assert stream.field("size").required is False
+    assert (stream.error_rate, stream.error_rate_window) == (0.01, timedelta(days=1))
 
 
 def test_the_reserved_names_are_the_columns_that_every_silver_table_has() -> None:
@@ -96,6 +97,10 @@ def options(kind: str, **values: Any) -> Callable[[Node], None]:
 
 def change_sla(word: str, **values: Any) -> Callable[[Node], None]:
     return lambda c: next(s for s in c["slaProperties"] if s["property"] == word).update(values)
+
+
+def add_sla(word: str, **values: Any) -> Callable[[Node], None]:
+    return lambda c: c["slaProperties"].append({"property": word, "element": "things", **values})
 
 
 def add_prop(**values: Any) -> Callable[[Node], None]:
@@ -235,6 +240,44 @@ BROKEN: list[tuple[str, Callable[[Node], Any], str, str]] = [
     *(
         (f"retention of {value!r}", change_sla("retention", value=value), "retention", str(value))
         for value in (0, -1, "7", True, None, float("nan"), float("inf"), 1e30)
+    ),
+    *(
+        (
+            f"an error rate of {value!r} {unit!r}",
+            add_sla("errorRate", value=value, unit=unit),
+            "slaProperties.errorRate",
+            f"value {value!r} {unit!r}",
+        )
+        for value, unit in (
+            (-1, "percent"),
+            (100.5, "percent"),
+            ("1", "percent"),
+            (True, "percent"),
+            (float("nan"), "percent"),
+            (1, "h"),
+        )
+    ),
+    (
+        "an error rate without unit",
+        add_sla("errorRate", value=1),
+        "slaProperties.errorRate",
+        "value 1 None",
+    ),
+    (
+        "two error rates",
+        twice(*[add_sla("errorRate", value=1, unit="percent")] * 2),
+        "slaProperties",
+        "2 errorRate",
+    ),
+    (
+        "an error rate of nobody",
+        add_sla("errorRate", value=1, unit="percent", element="thing"),
+        "slaProperties.errorRate",
+        "'thing' is no stream",
+    ),
+    *(
+        (f"a window of {value!r}", change_word("errorRateWindow", value), "errorRateWindow", said)
+        for value, said in (("24h", "'24h'"), (24, "24"), (None, "None"), ("PT0S", "no time"))
     ),
     ("retention in weeks", change_sla("retention", unit="w"), "retention", "'w'"),
     # our own words
@@ -444,6 +487,15 @@ def test_what_is_allowed_passes_and_can_be_decoded(
     changes(good)
     (stream,) = load_file(write_contract(tmp_path, good))
     assert decoder_for(stream)(b"{}", datetime(2026, 5, 1, tzinfo=UTC)).code == "missing"
+
+
+@pytest.mark.parametrize(("value", "share"), [(0, 0.0), (2.5, 0.025), (100, 1.0)])
+def test_an_error_rate_is_percent_over_a_window(tmp_path: Path, value: float, share: float) -> None:
+    content = contract()
+    add_sla("errorRate", value=value, unit="percent")(content)
+    change_word("errorRateWindow", "PT6H")(content)
+    (stream,) = load_file(write_contract(tmp_path, content))
+    assert (stream.error_rate, stream.error_rate_window) == (share, timedelta(hours=6))
 
 
 def test_the_order_of_a_key_is_its_numbers_and_not_the_files(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from de_stack.sources.accepted import ACCEPTED, metrics_folder
+from de_stack.resources.accepted import ACCEPTED, metrics_folder
 
 
 class Meters:
