@@ -42,6 +42,7 @@ _DETAILS = {
     "repair": {"token", "run_id", "lost"},
     "reparse": {"token", "run_id", "source_version", "first", "last", "hours"},
     "maintain": {"token", "run_id"},
+    "remake": {"token", "run_id", "lost"},
 }
 
 
@@ -170,8 +171,8 @@ def _read(
                 f"version {count_at} has {rows} of them",
             )
         return "land", rows, touched
-    if details["kind"] == "repair":
-        return "repair", None, []
+    if details["kind"] in ("repair", "remake"):
+        return details["kind"], None, []
     first, last = (datetime.fromisoformat(details[k]) for k in ("first", "last"))
     if details["kind"] == "reparse":
         # Ingest hours first..last; the event hours that rows left or came to, with the difference.

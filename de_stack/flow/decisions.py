@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from de_stack.settings import Settings
 
 # The subject of an acknowledged failure is a stream, that of all others a table.
-Kind = Literal["gap", "topic", "release", "acknowledge"]
+Kind = Literal["gap", "topic", "release", "acknowledge", "remake"]
 
 
 @dataclass(frozen=True)

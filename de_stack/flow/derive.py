@@ -20,6 +20,7 @@ from de_stack import partitions
 from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.flow import commits
 from de_stack.flow.ledger import Ledger
+from de_stack.flow.remake import accepted_loss, remake
 from de_stack.flow.tables import Table, create, periods
 from de_stack.logs import line
 from de_stack.resources.lake import Lake
@@ -94,7 +95,8 @@ def derive(
         "last": last.isoformat(),
         "source_version": source_version,
     }
-    is_new = commits.reconcile(lake, ledger, target) < 0
+    lost = accepted_loss(settings, target)
+    is_new = lost is None and commits.reconcile(lake, ledger, target) < 0
     token, metadata = commits.envelope(
         "derive",
         run_id,
@@ -105,7 +107,9 @@ def derive(
     )
     try:
         session = open_session(settings, spark)
-        if is_new:
+        if lost is not None:
+            remake(settings, session, target, lost, run_id)
+        elif is_new:
             create(session, lake, target)
         frame = session.read.format("delta").option("versionAsOf", source_version).load(source.uri)
         rows = frame.where((select or same_periods(source, first, last))(ledger, source_version))

@@ -163,6 +163,18 @@ class EventHours:
         )
         return [Extent(*row) for row in rows]
 
+    def touched_hours(
+        self, table_id: str, first: datetime | None, last: datetime | None
+    ) -> list[datetime]:
+        """Event hours that a table was touched in, between two times, oldest first."""
+        rows = self._all(
+            "select distinct event_hour from ledger.touched where table_id = %s "
+            "and event_hour >= coalesce(%s::timestamptz, '-infinity') "
+            "and event_hour <= coalesce(%s::timestamptz, 'infinity') order by 1",
+            (table_id, first, last),
+        )
+        return [row[0] for row in rows]
+
     def last_hour(self, table_id: str, version: int) -> datetime | None:
         """Newest event hour that a table was touched in, up to a version."""
         sql = "select max(event_hour) from ledger.touched where table_id = %s and version <= %s"

@@ -113,15 +113,6 @@ class Ledger(EventHours):
         )
         return row[0] if row else None
 
-    def row_commits(self, table_id: str, until: int) -> list[tuple[int, str, dict[str, Any]]]:
-        """(version, kind, details) of landings and reparses up to a version, oldest first."""
-        rows = self._all(
-            "select version, kind, details from ledger.commits where table_id = %s "
-            "and version <= %s and kind in ('land', 'reparse') order by version",
-            (table_id, until),
-        )
-        return [(version, kind, details) for version, kind, details in rows]
-
     def adopt(
         self,
         table_id: str,
@@ -143,6 +134,13 @@ class Ledger(EventHours):
             connection.cursor().executemany(
                 TOUCH, [touch(table_id, commit.version, t) for t in touched]
             )
+            if kind == "remake":
+                # What the lost table held is gone: it has used nothing, and its users will see.
+                connection.execute(
+                    "delete from ledger.touched where table_id = %s and version < %s",
+                    (table_id, commit.version),
+                )
+                connection.execute("delete from ledger.applied where consumer = %s", (table_id,))
             if kind == "derive":
                 hours = [t.event_hour for t in touched]
                 _apply(

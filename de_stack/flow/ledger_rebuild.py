@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from de_stack.failures import PermanentFailure
 from de_stack.flow import commits
-from de_stack.flow.inventory import logs
+from de_stack.flow.entered import row_commits
+from de_stack.flow.inventory import Log, logs
 from de_stack.flow.ledger import APPLIED_FROM_LOG, COMMIT, TOUCH, Ledger, Touched, entry, touch
 from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
@@ -72,7 +73,7 @@ def rebuild(settings: Settings) -> list[Rebuilt]:
     """
     lake, collected = Lake(settings), {}
     for log in logs(settings):
-        one = _Collected(_start(settings, log.table.table_id, log.oldest))
+        one = _Collected(_start(settings, log))
         version = commits.reconcile(lake, one, log.table, anew=True)
         one.recounted = _recounted(settings, lake, log.table, one.start[0], version)
         collected[log.table.table_id] = one
@@ -85,9 +86,13 @@ def rebuild(settings: Settings) -> list[Rebuilt]:
         return lakes + _published(settings, db, sources)
 
 
-def _start(settings: Settings, table_id: str, oldest: int) -> tuple[int, str | None]:
+def _start(settings: Settings, log: Log) -> tuple[int, str | None]:
+    table_id, oldest = log.table.table_id, log.oldest
     if oldest == 0:
         return -1, None
+    if log.commits and (log.commits[0].metadata or {}).get("kind") == "remake":
+        # A new table whose numbers go on: it has no part in what was before.
+        return oldest - 1, None
     token = Ledger(settings).token_of(table_id, oldest)
     if token is None:
         raise PermanentFailure(
@@ -106,7 +111,7 @@ def _recounted(
     Nothing of a table whose log is whole.
     """
     found = []
-    for known, kind, details in Ledger(settings).row_commits(table.table_id, until):
+    for known, kind, details in row_commits(settings, table.table_id, until):
         if kind == "land":
             found.append((known, commits.landed(lake, table, version, details)[1]))
         else:

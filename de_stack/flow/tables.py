@@ -12,11 +12,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from de_stack.failures import PermanentFailure
+from de_stack.naming import split_asset
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from de_stack.resources.lake import Lake
+    from de_stack.settings import Settings
 
 # Columns that readers filter by. Delta keeps statistics for these only: it would take the first 32
 # leaf columns otherwise, and a contract that grows past them would read every file in silence.
@@ -43,6 +45,17 @@ class Table:
     partitioned_by: str
     stats: tuple[str, ...]
     grain: str
+
+
+def place(settings: Settings, domain: str, name: str, grain: str = "hour") -> Table:
+    """A table of the lake by its asset's name, as `layer_entity`; without columns, for readers.
+
+    Raises:
+        ValueError: not of the form `layer_entity`.
+    """
+    names, (layer, entity) = settings.names, split_asset(name)
+    uri = names.lake_uri(settings.need("lake_uri"), domain, layer, entity)
+    return Table(names.table_id(domain, layer, entity), uri, "", "", (), grain)
 
 
 def create(spark: SparkSession, lake: Lake, table: Table) -> None:

@@ -278,6 +278,29 @@ class Lake:
             return None
         return sum(pa.table(table.get_add_actions(flatten=True))["num_records"].to_pylist())
 
+    def files_between(
+        self, uri: str, version: int, column: str, first: datetime, last: datetime
+    ) -> tuple[int, int]:
+        """(files, bytes) that may hold times from first to last, by the log's statistics.
+
+        Raises:
+            PermanentFailure: no table is there, or its log cannot be read.
+        """
+        import pyarrow as pa
+
+        table = self.open(uri, version)
+        if table is None:
+            raise PermanentFailure(f"measure {uri}", "no Delta table is there")
+        sizes = []
+        for action in pa.table(table.get_add_actions(flatten=True)).to_pylist():
+            low, high = action.get(f"min.{column}"), action.get(f"max.{column}")
+            if low is None and action.get(f"null_count.{column}") == action["num_records"]:
+                continue  # It holds no time at all.
+            low, high = (m.replace(tzinfo=UTC) if m and not m.tzinfo else m for m in (low, high))
+            if (low is None or low <= last) and (high is None or high >= first):
+                sizes.append(action["size_bytes"])
+        return len(sizes), sum(sizes)
+
     def newest_partition(self, uri: str, column: str, version: int) -> date | None:
         """The newest date among a table's folders, from its log; None while it has no row.
 

@@ -1,0 +1,37 @@
+"""What the ledger has of a table's commits, beside what every reader and writer asks.
+
+Belongs here: rare questions about commits. Does not belong here: entering them (`ledger.py`), event
+hours (`event_hours.py`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from de_stack.resources.postgres import Postgres
+
+if TYPE_CHECKING:
+    from de_stack.settings import Settings
+
+
+def row_commits(
+    settings: Settings, table_id: str, until: int
+) -> list[tuple[int, str, dict[str, Any]]]:
+    """(version, kind, details) of landings and reparses up to a version, oldest first."""
+    with Postgres(settings, "ledger").transaction("read commits") as db:
+        return db.execute(
+            "select version, kind, details from ledger.commits where table_id = %s "
+            "and version <= %s and kind in ('land', 'reparse') order by version",
+            (table_id, until),
+        ).fetchall()
+
+
+def contract_version(settings: Settings, table_id: str) -> str | None:
+    """Contract that a table was last written with; None before the first landing."""
+    with Postgres(settings, "ledger").transaction("read commits") as db:
+        row = db.execute(
+            "select details->>'contract_version' from ledger.commits where table_id = %s "
+            "and details->>'contract_version' is not null order by version desc limit 1",
+            (table_id,),
+        ).fetchone()
+    return row[0] if row else None
