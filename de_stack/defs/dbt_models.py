@@ -3,8 +3,9 @@
 Belongs here: dbt's graph in Dagster's words, one run of dbt for whatever was selected. Does not
 belong here: SQL (dbt_project), how dbt is run (`resources`).
 
-Each source's Delta version is read before dbt starts and dbt reads exactly that one; it is
-recorded with the table and in the materialization.
+Each source's log is held against the ledger before dbt starts: a log that was cut, restored or
+written by another is refused. Dbt reads exactly the version that was found right; it is recorded
+with the table and in the materialization.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ import dagster as dg
 
 from de_stack.contracts.dbt import variable
 from de_stack.failures import PermanentFailure
+from de_stack.flow import commits
+from de_stack.flow.ledger import Ledger
+from de_stack.flow.tables import place
 from de_stack.orchestration.dbt import checks_of, key_of, spec_of
 from de_stack.resources import dbt, dbt_process, warehouse
 from de_stack.resources.dbt_graph import Model
@@ -37,13 +41,14 @@ def dbt_models(
 
     Raises:
         TransientFailure: another process holds the warehouse.
-        PermanentFailure: a model or a test failed, or a source is not there yet.
+        PermanentFailure: a model or a test failed, a source is not there yet, or its log and the
+            ledger disagree.
     """
     wanted = context.selected_asset_check_keys
     models = [m for m in GRAPH.models.values() if key_of(m) in context.selected_asset_keys]
     tests = [c for c in GRAPH.checks if any(_check_key(c.name, m) in wanted for m in c.models)]
     read = models or [GRAPH.models[m] for c in tests for m in c.models]
-    versions = _versions(Lake(settings), read)
+    versions = _versions(settings, read)
     if models:
         ids = {u for m in models for u in (m.unique_id, *m.through, *m.sources)}
         arguments = ["build", "--exclude-resource-type", "unit_test"]
@@ -101,17 +106,18 @@ def _checked(name: str, model: str, result: NodeResult) -> dg.AssetCheckResult:
     )
 
 
-def _versions(lake: Lake, models: list[Model]) -> dict[str, tuple[str, int]]:
-    """(place, newest version) of each source that the models read."""
-    found = {}
+def _versions(settings: Settings, models: list[Model]) -> dict[str, tuple[str, int]]:
+    """(place, newest version) of each source that the models read, as the ledger knows it."""
+    ledger, found = Ledger(settings), {}
     for uid in sorted({s for m in models for s in m.sources}):
         domain, table = GRAPH.sources[uid].key
-        layer, _, entity = table.partition("_")
-        uri = lake.uri(domain, layer, entity)
-        version = lake.version(uri)
-        if version is None:
+        source = place(settings, domain, table)
+        version = commits.reconcile(Lake(settings), ledger, source)
+        if version < 0:
             raise PermanentFailure(
-                f"read {uri}", "no Delta table is there", f"materialize {domain}/{table} first"
+                f"read {source.uri}",
+                "no Delta table is there",
+                f"materialize {domain}/{table} first",
             )
-        found[uid] = (uri, version)
+        found[uid] = (source.uri, version)
     return found

@@ -1,4 +1,4 @@
-"""The dbt assets on a small Delta table: real dbt, DuckDB and delta-rs; no Spark, no Postgres."""
+"""The dbt assets on a small Delta table: real dbt, DuckDB, delta-rs and a ledger; no Spark."""
 
 import os
 import shutil
@@ -18,8 +18,13 @@ import pytest
 
 from de_stack.defs.dbt_models import dbt_models
 from de_stack.failures import PermanentFailure, TransientFailure
+from de_stack.flow import commits
+from de_stack.flow.ledger import Ledger
+from de_stack.flow.ledger_schema import ensure_schema
+from de_stack.flow.tables import place
 from de_stack.resources import dbt, dbt_process, warehouse
 from de_stack.resources.lake import Lake
+from de_stack.resources.postgres import Postgres
 from de_stack.settings import Settings
 
 Row = tuple[str | None, str, datetime, float]
@@ -44,23 +49,36 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def settings(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(
+    stack: Settings, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
     """A lake of its own (with the marks that SQL and formatters trip over), a shared warehouse.
 
-    What dbt parsed is kept for a warehouse, and parsing is what takes time here.
+    What dbt parsed is kept for a warehouse, and parsing is what takes time here. So the namespace
+    stays, and the ledger forgets what it knew of the lake before.
     """
+    ledger_dsn = stack.need("ledger_dsn")
     monkeypatch.setenv("DE_STACK_PROFILE", "external")
     monkeypatch.setenv("TZ", "Australia/Sydney")
-    return Settings(
+    settings = Settings(
         home=home,
         namespace="ns",
         lake_uri=str(tmp_path / "it's a {lake}"),
         warehouse_path=home / "warehouse" / "w.duckdb",
+        ledger_dsn=ledger_dsn,
     )
+    ensure_schema(settings)
+    with Postgres(settings, "ledger").transaction("forget in a test") as db:
+        for table, column in (("applied", "consumer"), *_OF_TABLES):
+            db.execute(f"delete from ledger.{table} where {column} like 'ns.%'".encode())
+    return settings
 
 
-def _add(settings: Settings, rows: Sequence[Row]) -> None:
-    """Append rows in silver's layout, as one commit."""
+_OF_TABLES = (("touched", "table_id"), ("commits", "table_id"))
+
+
+def _add(settings: Settings, rows: Sequence[Row], *, ours: bool = True) -> None:
+    """Append rows in silver's layout, as one commit that says what one of a refine says."""
     times = [t for _, _, t, _ in rows]
     hours = [t.replace(minute=0, second=0, microsecond=0) for t in times]
     zoned = pa.timestamp("us", tz="UTC")
@@ -76,7 +94,19 @@ def _add(settings: Settings, rows: Sequence[Row]) -> None:
         }
     )
     uri = settings.names.lake_uri(settings.need("lake_uri"), "telemetry", "silver", "measures")
-    deltalake.write_deltalake(uri, table, mode="append", partition_by=["event_date"])
+    said = {"first": min(hours).isoformat(), "last": max(hours).isoformat(), "source_version": 1}
+    _, metadata = commits.envelope(
+        "derive", "a test", source="ns.telemetry.bronze_measures", **said
+    )
+    deltalake.write_deltalake(
+        uri,
+        table,
+        mode="append",
+        partition_by=["event_date"],
+        commit_properties=deltalake.CommitProperties(custom_metadata={"userMetadata": metadata})
+        if ours
+        else None,
+    )
 
 
 def _build(settings: Settings, *, works: bool = True) -> dg.ExecuteInProcessResult:
@@ -141,7 +171,7 @@ def test_the_mart_is_what_pandas_computes_of_a_version_and_a_late_row_changes_it
     ]
 
     # The table of today as it was at the first build: the version is pinned, not the newest taken.
-    monkeypatch.setattr(Lake, "version", lambda *_: 0)
+    monkeypatch.setattr(commits, "reconcile", lambda *_: 0)
     _build(settings)
     assert _mart(settings) == (mart, {"telemetry.silver_measures": 0})
     # What a run leaves: dbt's memory and its log, no run folders, and nobody at the file.
@@ -167,6 +197,30 @@ def test_rows_that_break_the_contract_fail_a_check_and_the_run_and_leave_the_mar
     assert warehouse.count(settings, "ns_telemetry", "mart_daily_metrics") == 1
     (step,) = result.get_step_failure_events()
     assert "source_not_null_telemetry_silver_measures_source_id" in str(step.event_specific_data)
+
+
+def test_silver_that_the_ledger_does_not_know_is_refused_before_dbt_starts(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The naive way read the newest version of whatever lay there, and published it."""
+    monkeypatch.setattr(dbt_process, "run", None)
+    _add(settings, ROWS)
+    _add(settings, ROWS, ours=False)
+    with pytest.raises(PermanentFailure, match=r"version 1 .* was not written by de_stack"):
+        dg.materialize([dbt_models], resources={"settings": settings})
+    uri = settings.names.lake_uri(settings.need("lake_uri"), "telemetry", "silver", "measures")
+    newest = Path(uri) / "_delta_log" / f"{1:020d}.json"
+    newest.unlink()
+    commits.reconcile(Lake(settings), Ledger(settings), place(settings, "telemetry", _SILVER))
+    # Known to the ledger by now; then somebody brings an older copy of the folder back.
+    _add(settings, ROWS)
+    commits.reconcile(Lake(settings), Ledger(settings), place(settings, "telemetry", _SILVER))
+    newest.unlink()
+    with pytest.raises(PermanentFailure, match=r"knows version 1, the log .* ends at 0"):
+        dg.materialize([dbt_models], resources={"settings": settings})
+
+
+_SILVER = "silver_measures"
 
 
 def test_without_silver_the_run_says_what_to_materialize_and_does_not_start_dbt(
