@@ -1,16 +1,21 @@
 """Where the rows of a stream are, counted in each room.
 
 Belongs here: one honest count per room, and whether they agree. Does not belong here: printing,
-waiting.
+waiting, the check after each run (`reconciliation.py`).
+
+Memory is bounded whatever the tables hold: distinct ids are counted in batches of event hours, and
+what has to be looked for in all rows goes by in a stream. Rows that repeat letters are looked for
+in the days since the first letter was sent again.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from de_stack.flow import commits
+from de_stack.flow import commits, event_counts
 from de_stack.flow.bronze import bronze
 from de_stack.flow.dead_letters import replays_sql
 from de_stack.flow.land import waiting
@@ -86,19 +91,16 @@ def count(settings: Settings, stream: Stream) -> Counts:
     held = [lag.event_hour for lag in first if lag.is_held]
     landed = dead = events = rows = replayed = repeated = withheld = 0
     if (version := commits.reconcile(lake, ledger, raw)) >= 0:
-        sql = (
-            "select count(*) as landed, count(error) as dead, "
-            "count(distinct case when error is null then concat(event_hour, event_id) end) "
-            "as events from t"
-        )
+        sql = "select count(*) as landed, count(error) as dead from t"
         (row,) = lake.query(raw.uri, sql, version).to_pylist()
-        landed, dead, events = row["landed"], row["dead"], row["events"]
+        landed, dead = row["landed"], row["dead"]
+        events = sum(ids for _, ids in event_counts.events(settings, raw, version).values())
         replayed, repeated = _replays(settings, raw, version)
     if commits.reconcile(lake, ledger, typed) >= 0:
         rows = lake.row_count(typed.uri) or 0
     if held:
-        distinct = "count(distinct concat(event_hour, event_id)) as n"
-        withheld = _of(lake, raw, distinct, held) - _of(lake, typed, "count(*) as n", held)
+        found = event_counts.events(settings, raw, version, held[0], held[-1], set(held))
+        withheld = sum(ids for _, ids in found.values()) - _of(lake, typed, "count(*) as n", held)
     return Counts(
         waiting=ahead,
         bronze=landed,
@@ -114,16 +116,20 @@ def count(settings: Settings, stream: Stream) -> Counts:
 
 def _replays(settings: Settings, raw: Table, version: int) -> tuple[int, int]:
     """(rows that repeat a dead letter, dead letters that a row repeats)."""
-    # The headers of all rows are read only where somebody has ever sent a letter again.
-    if not LetterLedger(settings, raw.table_id).replays():
+    # Headers are read only where somebody has ever sent a letter again, and from that day on.
+    entries = LetterLedger(settings, raw.table_id).replays().values()
+    if not entries:
         return 0, 0
-    lake = Lake(settings)
-    rows = lake.query(raw.uri, replays_sql("true"), version).to_pylist()
-    again = {position_of(row): repeats(headers_of(row))[-1:] for row in rows}
-    sql = 'select topic_id, partition, "offset" from t where error is not null'
-    dead = {position_of(row) for row in lake.query(raw.uri, sql, version).to_pylist()}
+    # A day for clocks that differ.
+    since = min(entry.entered_at for entry in entries) - timedelta(days=1)
+    lake, again = Lake(settings), {}
+    where = f"ingest_date >= date '{since.astimezone(UTC):%Y-%m-%d}'"
+    for row in lake.stream(raw.uri, replays_sql(where), version):
+        again[position_of(row)] = repeats(headers_of(row))[-1:]
     named = {position for last in again.values() for position in last}
-    return len([last for last in again.values() if last]), len(named & dead)
+    sql = 'select topic_id, partition, "offset" from t where error is not null'
+    dead = sum(position_of(row) in named for row in lake.stream(raw.uri, sql, version))
+    return len([last for last in again.values() if last]), dead
 
 
 def _of(lake: Lake, table: Table, what: str, hours: list[datetime]) -> int:

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 
 _LINKS = (
     "select slice, details->'topic_id', details->'start', details->'end', details->'landed' "
-    "from ledger.commits where table_id = %s and version <= %s and kind = 'land' order by slice"
+    "from ledger.commits where table_id = %s and version <= %s and kind = 'land' "
+    "order by slice desc limit %s"
 )
+# The check after each run looks at slices that the ones before it have not seen, and many more.
+_NEWEST = 10_000
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,11 @@ class LetterShare:
         return self.open / self.messages if self.messages else 0.0
 
 
-def offset_chain(settings: Settings, stream: Stream) -> Chain:
-    """Hold all slices against each other, as the commits in the ledger say them.
+def offset_chain(settings: Settings, stream: Stream, newest: int = _NEWEST) -> Chain:
+    """Hold the newest slices against each other, as the commits in the ledger say them.
 
-    Seen on two cores: 100,000 slices of three partitions take 2 s.
+    `de-stack ledger check` looks at all. Seen on two busy cores: 100,000 slices of three partitions
+    take 10 s, 10,000 take 1 s.
 
     Raises:
         Failure: a system was away, or log and ledger disagree.
@@ -67,10 +71,12 @@ def offset_chain(settings: Settings, stream: Stream) -> Chain:
     version = commits.reconcile(Lake(settings), Ledger(settings), table)
     words = ("topic_id", "start", "end", "landed")
     with Postgres(settings, "ledger").transaction("read the slices", timeout_s=60) as db:
-        rows = db.execute(_LINKS, (table.table_id, version)).fetchall()
-    links = (Link.of(number, dict(zip(words, said, strict=True))) for number, *said in rows)
+        rows = db.execute(_LINKS, (table.table_id, version, newest + 1)).fetchall()
+    rows.reverse()
+    links = [Link.of(number, dict(zip(words, said, strict=True))) for number, *said in rows]
+    before = links.pop(0) if len(links) > newest else None
     decided = Decisions(settings, table.table_id).of_landing()
-    return Chain(len(rows), version, list(broken_links(links, *decided)))
+    return Chain(len(links), version, list(broken_links(links, *decided, before)))
 
 
 def letter_share(settings: Settings, stream: Stream, now: datetime) -> LetterShare:

@@ -37,6 +37,7 @@ def broken_links(
     links: Iterable[Link],
     lost: Mapping[str, Sequence[Missing]],
     topics: Collection[tuple[str, str]],
+    before: Link | None = None,
 ) -> Iterator[str]:
     """What is wrong, each with the slice and the range that it is about.
 
@@ -47,20 +48,23 @@ def broken_links(
         links: in the order of their numbers.
         lost: topic id -> ranges that were accepted as lost.
         topics: (old id, new id) of topics that were accepted in place of another.
+        before: the slice before the first of them; None where that is the table's first.
     """
-    expected, before, reached = 0, None, {}
+    expected, topic_id, reached = 0, None, {}
+    if before is not None:
+        expected, topic_id, reached = before.slice + 1, before.topic_id, before.landed
     for link in links:
         if link.slice != expected:
             span = f"slices {expected}..{link.slice - 1} are"
             yield f"{span} missing" if link.slice > expected else f"slice {link.slice} stands twice"
         expected = link.slice + 1
-        if before is not None and before != link.topic_id:
-            if (before, link.topic_id) not in topics:
-                yield f"slice {link.slice}: from topic {before} to {link.topic_id}, not accepted"
+        if topic_id is not None and topic_id != link.topic_id:
+            if (topic_id, link.topic_id) not in topics:
+                yield f"slice {link.slice}: from topic {topic_id} to {link.topic_id}, not accepted"
             reached = {}
         is_first = not reached
         yield from _steps(link, reached, is_first, lost.get(link.topic_id, ()))
-        before, reached = link.topic_id, {**reached, **link.landed}
+        topic_id, reached = link.topic_id, {**reached, **link.landed}
 
 
 def _steps(link: Link, reached: Offsets, is_first: bool, lost: Sequence[Missing]) -> Iterator[str]:

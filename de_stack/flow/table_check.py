@@ -60,9 +60,9 @@ class Entered:
 def check_table(
     settings: Settings, table: Table, hours: Range = None, newest: int = _NEWEST
 ) -> Checked:
-    """Hold one table against the ledger: its newest commits, and rows, which took seconds.
+    """Hold one table against the ledger: its newest commits, and its rows by event hour.
 
-    Seen on two cores: 100 M rows take about 2 s, 200 commits 0.1 s. Offsets are not looked at.
+    Offsets are not looked at. Seen on two cores: the hours of 8 M rows in 8 files take 0.1 s.
 
     Args:
         settings: where the ledger is.

@@ -324,25 +324,32 @@ class Lake:
             TransientFailure: the store did not answer.
         """
         import pyarrow as pa
-        from deltalake import QueryBuilder
-        from deltalake.exceptions import DeltaError
 
-        table = self.open(uri, version)
-        if table is None:
-            raise PermanentFailure(f"read {uri}", "no Delta table is there")
-        try:
-            found = pa.table(QueryBuilder().register("t", table).execute(sql).read_all())
-        except DeltaError as error:
-            raise PermanentFailure(f"query {uri}", str(error)) from error
-        except Exception as error:  # the reader raises nothing narrower
-            if type(error) is not Exception:
-                raise
-            kind = PermanentFailure if "not found" in str(error) else TransientFailure
-            raise kind(f"query {uri}", str(error)) from error
+        with _reading(uri):
+            found = pa.table(self._answer(uri, sql, version).read_all())
         # The engine answers in view types, which pyarrow cannot filter or take from.
         plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
         schema = pa.schema([f.with_type(plain.get(f.type, f.type)) for f in found.schema])
         return found.cast(schema)
+
+    def stream(self, uri: str, sql: str, version: int) -> Iterator[dict[str, Any]]:
+        """Rows of an answer that may be larger than memory; raises as `query`.
+
+        Only what has no need of all rows at once goes by: no order, no groups.
+        """
+        import pyarrow as pa
+
+        with _reading(uri):
+            for batch in self._answer(uri, sql, version):
+                yield from pa.record_batch(batch).to_pylist()
+
+    def _answer(self, uri: str, sql: str, version: int | None) -> Any:
+        from deltalake import QueryBuilder
+
+        table = self.open(uri, version)
+        if table is None:
+            raise PermanentFailure(f"read {uri}", "no Delta table is there")
+        return QueryBuilder().register("t", table).execute(sql)
 
 
 def _by(metadata: str) -> dict[str, Any]:
@@ -353,6 +360,21 @@ def _by(metadata: str) -> dict[str, Any]:
         "commit_properties": CommitProperties(custom_metadata={"userMetadata": metadata}),
         "post_commithook_properties": PostCommitHookProperties(cleanup_expired_logs=False),
     }
+
+
+@contextmanager
+def _reading(uri: str) -> Iterator[None]:
+    from deltalake.exceptions import DeltaError
+
+    try:
+        yield
+    except DeltaError as error:
+        raise PermanentFailure(f"query {uri}", str(error)) from error
+    except Exception as error:  # the reader raises nothing narrower
+        if type(error) is not Exception:
+            raise
+        kind = PermanentFailure if "not found" in str(error) else TransientFailure
+        raise kind(f"query {uri}", str(error)) from error
 
 
 @contextmanager

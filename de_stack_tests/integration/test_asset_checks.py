@@ -16,7 +16,15 @@ from de_stack import partitions
 from de_stack.contracts import load_stream
 from de_stack.defs.telemetry.serve import stats
 from de_stack.failures import TransientFailure
-from de_stack.flow import checks, commits, landing_checks, ledger_rebuild, reconciliation, reparse
+from de_stack.flow import (
+    checks,
+    commits,
+    event_counts,
+    landing_checks,
+    ledger_rebuild,
+    reconciliation,
+    reparse,
+)
 from de_stack.flow import land as landing
 from de_stack.flow import replay as again
 from de_stack.flow.bronze import bronze
@@ -90,6 +98,9 @@ def test_a_range_of_offsets_that_no_slice_has_is_named(settings) -> None:  # noq
     (said,) = landing_checks.offset_chain(settings, STREAM).broken
     assert said.startswith("slice 1: partition ")
     assert said.endswith(" offsets 1..1 never landed")
+    # From the slice before on it is seen as well, from itself on it is not.
+    assert landing_checks.offset_chain(settings, STREAM, 1).broken == [said]
+    assert landing_checks.offset_chain(settings, STREAM, 0).broken == []
     found = results(materialize(["bronze_measures"], this_hour()))
     (one,) = [e for name, e in found.items() if name.endswith("offset_ranges_contiguous")]
     assert (one.passed, one.severity, one.description) == (False, dg.AssetCheckSeverity.ERROR, said)
@@ -245,6 +256,30 @@ def test_events_that_silver_lacks_and_events_that_never_landed_do_not_reconcile(
     monkeypatch.setattr(reconciliation, "waiting", away)
     assert "no answer" in at_the_door(7).reason
     assert at_the_door(3).reason == ""
+
+
+def test_distinct_events_in_batches_are_those_of_all_rows_at_once(settings, monkeypatch) -> None:  # noqa: F811
+    hours = [this_hour() - timedelta(days=i % 4, hours=i % 3) for i in range(12)]
+    # Each hour twice: the same event again, but for one hour.
+    ids = [*[f"e{i % 5}" for i in range(12)] * 2][:-1] + ["other"]
+    produce(settings, [measure("a", 1.0, hour) for hour in hours * 2] + [BAD], [*ids, None])
+    materialize(["bronze_measures"], this_hour())
+    raw = bronze(settings, STREAM)
+    version = commits.reconcile(Lake(settings), Ledger(settings), raw)
+    sql = (
+        "select event_hour, count(*) as n, count(distinct event_id) as ids from t "
+        "where error is null group by 1"
+    )
+    rows_ = Lake(settings).query(raw.uri, sql, version).to_pylist()
+    at_once = {commits.utc(r["event_hour"]): (r["n"], r["ids"]) for r in rows_}
+    assert sum(n for n, _ in at_once.values()) == 24
+    assert any(n > ids for n, ids in at_once.values())
+    for most in (1, 5, 1_000_000):
+        monkeypatch.setattr(event_counts, "_BATCH_ROWS", most)
+        assert event_counts.events(settings, raw, version) == at_once
+    first, *_, last = sorted(at_once)
+    some = event_counts.events(settings, raw, version, first, last, {first, last})
+    assert some == {hour: at_once[hour] for hour in (first, last)}
 
 
 def test_freshness_is_the_newest_row_and_reads_the_newest_day_only(settings, monkeypatch) -> None:  # noqa: F811

@@ -193,3 +193,53 @@ def test_a_commit_of_another_writer_during_the_read_gives_no_commit_a_wrong_vers
 
 def test_a_commit_is_plain_data() -> None:
     assert Commit(1, "WRITE", TEN, None) == Commit(1, "WRITE", TEN, None)
+
+
+def test_a_stream_gives_the_rows_of_a_query_and_its_failures(lake: Lake, uri: str) -> None:
+    for start in (0, 10, 20):
+        append(uri, list(range(start, start + 10)))
+    sql = "select n, name from t where n % 2 = 0"
+    rows = list(lake.stream(uri, sql, 1))
+    assert sorted(r["n"] for r in rows) == list(range(0, 20, 2))
+    assert {r["name"] for r in rows} == {f"n{i}" for i in range(0, 20, 2)}
+    with pytest.raises(PermanentFailure, match="nothing"):
+        list(lake.stream(uri, "select nothing from t", 1))
+    for file in Path(uri).glob("*.parquet"):
+        file.unlink()
+    with pytest.raises(PermanentFailure, match="not found"):
+        list(lake.stream(uri, sql, 2))
+
+
+def test_files_between_two_times_are_those_whose_statistics_say_so(lake: Lake, uri: str) -> None:
+    append(uri, [1, 2])
+    later = TEN.replace(hour=15)
+    rows = pa.table(
+        {
+            "n": pa.array([3], pa.int64()),
+            "name": pa.array(["x"], pa.string()),
+            "raw": pa.array([b""], pa.binary()),
+            "at": pa.array([later], pa.timestamp("us", "UTC")),
+        }
+    )
+    write_deltalake(uri, rows, mode="append")
+    none = rows.set_column(3, "at", pa.array([None], pa.timestamp("us", "UTC")))
+    write_deltalake(uri, none, mode="append")
+    files, weight = lake.files_between(uri, 2, "at", TEN, TEN)
+    assert (files, weight > 0) == (1, True)
+    assert lake.files_between(uri, 2, "at", TEN, later)[0] == 2
+    assert lake.files_between(uri, 0, "at", later, later) == (0, 0)
+
+
+def test_the_newest_partition_is_of_what_the_version_holds(lake: Lake, uri: str) -> None:
+    from deltalake import DeltaTable
+
+    for day in ("2026-05-01", "2026-05-03", "2026-05-02"):
+        rows = pa.table({"n": [1], "day": pa.array([datetime.fromisoformat(day).date()])})
+        write_deltalake(uri, rows, mode="append", partition_by=["day"])
+    newest = datetime(2026, 5, 3, tzinfo=UTC).date()
+    assert lake.newest_partition(uri, "day", 2) == newest
+    assert lake.newest_partition(uri, "day", 0) == newest.replace(day=1)
+    DeltaTable(uri).delete("day = '2026-05-03'")
+    assert lake.newest_partition(uri, "day", 3) == newest.replace(day=2)
+    DeltaTable(uri).delete()
+    assert lake.newest_partition(uri, "day", 4) is None

@@ -19,6 +19,15 @@ CHAIN = [
 ANEW = Link(3, "two", {0: 4}, {0: 6}, {0: 6, 1: 0})
 
 
+def test_a_chain_may_be_looked_at_from_its_middle_on() -> None:
+    assert list(broken_links(CHAIN[1:], {}, set(), CHAIN[0])) == []
+    assert list(broken_links([ANEW], {}, {(TOPIC, "two")}, CHAIN[2])) == []
+    late = replace(CHAIN[2], start={0: 11, 2: 0})
+    (said,) = broken_links([late], {}, set(), CHAIN[1])
+    assert said == "slice 2: partition 0 offsets 10..10 never landed"
+    assert list(broken_links([CHAIN[2]], {}, set(), CHAIN[0])) != []
+
+
 def broken(*links: Link, lost=(), topics=()) -> list[str]:  # noqa: ANN001
     return list(broken_links(links, {TOPIC: list(lost)}, set(topics)))
 
