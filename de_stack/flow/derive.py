@@ -22,6 +22,7 @@ from de_stack.flow import commits
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.remake import accepted_loss, remake
 from de_stack.flow.tables import Table, create, periods
+from de_stack.flow.widen import widen
 from de_stack.logs import line
 from de_stack.resources.lake import Lake
 from de_stack.resources.spark import is_conflict, may_pass, open_session
@@ -111,6 +112,8 @@ def derive(
             remake(settings, session, target, lost, run_id)
         elif is_new:
             create(session, lake, target)
+        else:
+            widen(settings, spark, target, run_id)
         frame = session.read.format("delta").option("versionAsOf", source_version).load(source.uri)
         rows = frame.where((select or same_periods(source, first, last))(ledger, source_version))
         derived = transform(rows)

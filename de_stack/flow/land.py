@@ -23,6 +23,7 @@ from de_stack.flow import commits, slices, tables
 from de_stack.flow.bronze import bronze
 from de_stack.flow.decisions import Decisions
 from de_stack.flow.ledger import Landed, Ledger
+from de_stack.flow.widen import widen
 from de_stack.flow.write_slice import write_slice
 from de_stack.logs import line
 from de_stack.resources.kafka import Kafka, TopicState
@@ -113,6 +114,8 @@ def land(
             period_s=int(period.total_seconds()),
             look_back_s=int(stream.look_back.total_seconds()),
         )
+        if not is_new:
+            widen(settings, spark, table, run_id)
         write_slice(settings, stream, spark, table, is_new, state, piece, number, metadata)
         commits.reconcile(lake, ledger, table)
         version = ledger.token_version(table.table_id, token)

@@ -15,7 +15,6 @@ Letters that somebody has sent again stay as they are: they are counted by their
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,8 @@ from de_stack.flow import commits
 from de_stack.flow.bronze import bronze
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.letter_ledger import LetterLedger
-from de_stack.flow.tables import Table, path, periods
+from de_stack.flow.tables import Table, path, periods, saying
+from de_stack.flow.widen import columns_of, widen
 from de_stack.flow.write_slice import bronze_rows
 from de_stack.resources.lake import Lake
 from de_stack.resources.spark import is_conflict, may_pass, open_session
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from de_stack.settings import Settings
 
 _DERIVED = ("event_id", "event_time", "event_hour", "error", "contract_version", "record")
-_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 
 
 @dataclass(frozen=True)
@@ -92,6 +91,8 @@ def reparse(
         if (first is None or hour >= first) and (last is None or hour <= last):
             row["ingest_hour"] = hour
             days.setdefault(hour.date(), []).append(row)
+    if not dry_run and widen(settings, spark, table, run_id):
+        version = commits.reconcile(lake, ledger, table)
     for day, found in sorted(days.items()):
         hours = [row["ingest_hour"] for row in found]
         topics = {row["topic_id"]: row["topic"] for row in found}
@@ -154,6 +155,15 @@ class _Day:
             part = bronze_rows(messages, self.stream, topic, topic_id)
             new = part if new is None else new.unionByName(part)
         assert new is not None  # noqa: S101 - a day without rows has no topic and is not asked for
+        # In the table's order: a field that the contract gained stands last there.
+        given, there = (
+            [x.name for x in self.stream.fields],
+            columns_of(Lake(self.settings), self.table),
+        )
+        order = {name: i for i, name in enumerate(there)}
+        given.sort(key=lambda name: order.get(f"record.{name}", len(order)))
+        record = f.struct(*(f.col(f"record.{name}") for name in given))
+        new = new.withColumn("record", f.when(f.col("record").isNotNull(), record))
         new = new.select(*keys, *(f.col(c).alias(f"new_{c}") for c in _DERIVED))
         # As JSON, so that a field that the contract gained, and a row has not, is no difference.
         same = f.to_json("old_record").eqNullSafe(f.to_json("new_record"))
@@ -215,19 +225,9 @@ def _merge(session: SparkSession, table: Table, changed: DataFrame, metadata: st
     as_read = " AND ".join(f"t.{c} <=> s.old_{c}" for c in ("event_id", "event_time", "error"))
     keys = ("ingest_date", "topic_id", "partition", "offset")
     place = " AND ".join(f"t.`{c}` = s.`{c}`" for c in keys)
-    with _saying(session, metadata):
+    with saying(session, metadata):
         session.sql(
             f"MERGE INTO delta.`{path(table.uri)}` t USING {{changed}} s "
             f"ON {place} AND {as_read} WHEN MATCHED THEN UPDATE SET {sets}",
             changed=changed,
         ).collect()
-
-
-@contextmanager
-def _saying(session: SparkSession, metadata: str) -> Iterator[None]:
-    """MERGE takes its user metadata from the session and from nowhere else."""
-    session.conf.set(_METADATA, metadata)
-    try:
-        yield
-    finally:
-        session.conf.unset(_METADATA)

@@ -7,6 +7,8 @@ reading or writing rows.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -33,6 +35,7 @@ BRONZE_STATS = (
 )
 EVENT_STATS = ("event_hour",)
 _OTHER_MAKER_S = 10.0
+_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,16 @@ def create(spark: SparkSession, lake: Lake, table: Table) -> None:
                 "look at what lies there, and move it away",
             )
         time.sleep(0.2)
+
+
+@contextmanager
+def saying(session: SparkSession, metadata: str) -> Iterator[None]:
+    """User metadata for statements: they take it from the session and from nowhere else."""
+    session.conf.set(_METADATA, metadata)
+    try:
+        yield
+    finally:
+        session.conf.unset(_METADATA)
 
 
 def path(uri: str) -> str:
