@@ -6,9 +6,11 @@ and running them (`orchestration.rebuilding`), sizes (`flow.rebuilding`).
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import os
+import sys
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -140,7 +142,10 @@ def _run(settings: Settings, location: Any, chosen: Chosen, ranges: list, as_jso
     from de_stack.failures import PermanentFailure
 
     if settings.profile == "embedded":
-        os.environ["DAGSTER_HOME"] = str(settings.home / "dagster")
+        home = settings.home / "dagster"
+        os.environ["DAGSTER_HOME"] = str(home)
+        if not home.is_dir():
+            raise PermanentFailure("find Dagster's runs", f"no folder {home}", "de-stack up")
     elif not os.environ.get("DAGSTER_HOME"):
         raise PermanentFailure("find Dagster's runs", "DAGSTER_HOME is not set", "set it")
     import dagster as dg
@@ -163,7 +168,9 @@ def _once(
 
     for left in range(_ATTEMPTS - 1, -1, -1):
         try:
-            return run(location, instance, settings, chosen.stream, keys, span)
+            # What dbt says is for people; a program reads what we print.
+            with contextlib.redirect_stdout(sys.stderr):
+                return run(location, instance, settings, chosen.stream, keys, span)
         except TransientFailure as failure:
             # Most often a run of the sensor that was under way, in the same hours.
             if not left:

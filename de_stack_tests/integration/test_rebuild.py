@@ -44,6 +44,8 @@ def filled(settings, monkeypatch) -> Iterator[Settings]:  # noqa: ANN001, F811
     """Two neighbouring hours and one two months before, all published."""
     with dg.DagsterInstance.ephemeral() as instance:
         monkeypatch.setattr(dg.DagsterInstance, "get", lambda: _Kept(instance))
+        # `up` of the daemon makes it; these tests start only what rows go through.
+        (settings.home / "dagster").mkdir(exist_ok=True)
         produce(settings, [measure("a", float(i), hour) for i, hour in enumerate(HOURS)])
         materialize(["bronze_measures"], this_hour())
         for hour in HOURS:
