@@ -163,3 +163,22 @@ def test_the_decoder_travels_to_the_workers_with_all_that_it_needs() -> None:
     row = {"partition": 0, "offset": 7, "timestamp": TEN, "value": json.dumps(GOOD).encode()}
     (found,) = run(iter([pa.RecordBatch.from_pylist([row], SCHEMA)]))
     assert found.to_pylist()[0]["record"]["n"] == 1
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [-1_000, 0, 4_102_444_800_000_000, 1_764_000_000_000_000_000],
+    ids=["none", "1970", "2100", "microseconds"],
+)
+def test_a_stamp_that_cannot_be_true_is_replaced_by_the_time_of_reading(stamp: int) -> None:
+    row = {"partition": 0, "offset": 0, "key": b"k", "headers": [], "timestamp": TEN}
+    row["value"] = json.dumps(GOOD).encode()
+    batch = pa.RecordBatch.from_pylist([row], SCHEMA)
+    place = SCHEMA.get_field_index("timestamp")
+    wild = pa.array([stamp], SCHEMA.field(place).type)
+    batch = batch.set_column(place, SCHEMA.field(place), wild)
+    before = datetime.now(UTC)
+    (found,) = decode_batches(stream(*FIELDS), "topic-id")(iter([batch]))
+    (read,) = found.to_pylist()
+    assert before <= read["broker_time"] <= datetime.now(UTC)
+    assert read["error"] is None
