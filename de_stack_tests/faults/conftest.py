@@ -59,3 +59,11 @@ def lab(settings: Settings, rng: random.Random) -> Iterator[Lab]:
     lab = Lab(settings, rng)
     yield lab
     lab.end()
+
+
+@pytest.fixture
+def calm_lab(settings: Settings) -> Iterator[Lab]:
+    """A lab for tests in which the processes race, and nothing is left to dice."""
+    lab = Lab(settings, random.Random(4))
+    yield lab
+    lab.end()

@@ -22,7 +22,7 @@ from de_stack.local import stack as local
 from de_stack.settings import Settings
 from de_stack_tests.faults import naive
 from de_stack_tests.faults.account import Account
-from de_stack_tests.faults.worker import Outcome, Worker
+from de_stack_tests.faults.worker import Outcome, Worker, work
 from de_stack_tests.integration.pipeline import serving
 
 
@@ -90,7 +90,6 @@ class Lab(Account):
             worker.ready()
         for worker in pair:
             worker.go(step)
-        self._spare = self._worker()
         return [worker.end() for worker in pair]
 
     def end(self) -> None:
@@ -121,6 +120,10 @@ class Lab(Account):
             if done.is_good:
                 return
             assert attempt < tries - 1, f"the tick after the fault failed: {done.said[-6000:]}"
+
+    def finish(self) -> None:
+        """Let nothing wait any more, in this process: cheaper, where no worker has to be killed."""
+        work("tick")
 
 
 class Reader(threading.Thread):

@@ -9,6 +9,7 @@ the product uses.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -120,6 +121,8 @@ def delete_then_append() -> Iterator[None]:
             self._spark.conf.set(name, commits.envelope("maintain", "naive")[1])
             self._spark.sql(f"delete from delta.`{path}` where {doomed}")
             self._spark.conf.unset(name)
+            # The rows of a real hour take their time.
+            time.sleep(3)
         save(self, path, *args, **options)
 
     with (
@@ -201,3 +204,21 @@ def only_the_newest_partition() -> Iterator[None]:
 
     with mock.patch.object(ticks.partitions, "contiguous", newest):
         yield
+
+
+@way
+def password_in_the_address() -> Iterator[None]:
+    """Give each program the whole address, as most examples do."""
+    from de_stack.local import dagster_home, secrets
+    from de_stack.local.stack import site_of
+    from de_stack.settings import Settings
+
+    site = site_of(Settings().home)
+
+    def whole(home: Any, port: int, role: str, database: str) -> str:
+        return f"postgresql://{role}:{secrets.password(home, role)}@127.0.0.1:{port}/{database}"
+
+    with mock.patch.object(secrets, "dsn", whole):
+        dagster_home.prepare(site)
+        yield
+    dagster_home.prepare(site)

@@ -83,7 +83,8 @@ class Worker:
         return done
 
 
-def _work(step: str) -> None:
+def work(step: str) -> None:
+    """Do a step, in this process."""
     from datetime import UTC, datetime
 
     from de_stack import partitions
@@ -120,7 +121,7 @@ def _main() -> None:
     print("ready", flush=True)  # noqa: T201
     step = sys.stdin.readline().strip()
     with naive.applied(json.loads(os.environ.get("DE_STACK_TEST_NAIVE", "[]"))):
-        _work(step)
+        work(step)
 
 
 if __name__ == "__main__":
