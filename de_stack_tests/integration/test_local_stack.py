@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import psutil
 import psycopg
 import pytest
 
@@ -13,21 +12,8 @@ from de_stack.local import postgres, processes, secrets, stack, status
 from de_stack.settings import Settings
 
 
-@pytest.fixture(scope="module")
-def family(stack: Settings) -> list[psutil.Process]:
-    """Every process of the stack."""
-    found = processes.of_stack(stack.home, postgres.data(_site(stack)))
-    return [psutil.Process(pid) for pid in found]
-
-
 def _site(settings: Settings) -> stack.Site:
     return stack.site_of(settings.home)
-
-
-def _passwords(home: Path) -> list[str]:
-    found = [path.read_text().strip().rpartition(":")[2] for path in (home / "secrets").iterdir()]
-    assert len(found) == 4
-    return found
 
 
 def test_up_of_what_runs_changes_nothing(stack: Settings) -> None:
@@ -46,17 +32,6 @@ def test_status_knows_what_runs_and_how_much_memory_it_takes(stack: Settings) ->
     assert (rows["daemon"].state, rows["daemon"].is_wrong) == ("stopped", False)
 
 
-def test_every_socket_listens_on_loopback_only(stack: Settings, family: list) -> None:
-    listening = [
-        (process.name(), connection.laddr.ip)
-        for process in family
-        for connection in process.net_connections(kind="inet")
-        if connection.status == psutil.CONN_LISTEN
-    ]
-    assert len(listening) >= 4
-    assert {ip for _, ip in listening} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, listening
-
-
 def test_each_service_is_known_to_listen_at_its_own_ports_and_at_no_other_ones(
     stack: Settings,
 ) -> None:
@@ -65,23 +40,6 @@ def test_each_service_is_known_to_listen_at_its_own_ports_and_at_no_other_ones(
     for row in rows:
         heard = {port for port in every if processes.listens(row.pid, port)}
         assert heard == set(row.ports.values()), row.name
-
-
-def test_no_password_is_in_the_process_list_the_state_the_configuration_or_a_log(
-    stack: Settings, family: list
-) -> None:
-    places = {f"argv of {process.pid}": " ".join(process.cmdline()) for process in family}
-    for process in family:
-        if process.name() != "postgres":
-            places[f"environment of {process.pid}"] = str(process.environ())
-    files = [path for path in stack.home.glob("*") if path.is_file()]
-    for folder in ("config", "logs", "supervisor", "dagster"):
-        files += [path for path in (stack.home / folder).rglob("*") if path.is_file()]
-    assert stack.home / "state.json" in files
-    places |= {str(path): path.read_text(errors="replace") for path in files}
-    for password in _passwords(stack.home):
-        assert len(password) >= 24
-        assert [where for where, text in places.items() if password in text] == []
 
 
 def test_secrets_and_state_are_readable_by_the_owner_only(stack: Settings) -> None:
