@@ -88,7 +88,9 @@ def is_conflict(error: Exception) -> bool:
 
 def is_away(error: Exception) -> bool:
     """True when the Connect server went away under a call."""
-    return "UNAVAILABLE" in str(error) or "Connection refused" in str(error)
+    # The last: it went while the client asked it why a call had failed.
+    words = ("UNAVAILABLE", "Connection refused", "[NO_ACTIVE_SESSION]")
+    return any(word in str(error) for word in words)
 
 
 def may_pass(settings: Settings, tried: str, error: Exception) -> TransientFailure | None:

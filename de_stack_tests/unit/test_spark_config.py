@@ -82,6 +82,7 @@ def test_a_classic_master_is_not_asked() -> None:
         ("[DELTA_METADATA_CHANGED] ...", True, False),
         ("<_InactiveRpcError: StatusCode.UNAVAILABLE", False, True),
         ("Connection refused", False, True),
+        ("[NO_ACTIVE_SESSION] No active Spark session found.", False, True),
         ("[UNRESOLVED_COLUMN] offset", False, False),
     ],
 )
