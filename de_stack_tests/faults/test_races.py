@@ -13,7 +13,8 @@ from de_stack.flow import land
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.refine import refine
 from de_stack.settings import Settings
-from de_stack_tests.faults.lab import STREAM, Lab
+from de_stack_tests.faults.account import STREAM
+from de_stack_tests.faults.lab import Lab
 from de_stack_tests.faults.worker import Outcome
 from de_stack_tests.integration.pipeline import (
     CHAIN,
