@@ -13,7 +13,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-NAMES = ("load", "up", "tick", "empty")
+NAMES = ("load", "up", "tick", "empty", "landing")
 
 
 def main() -> int:
@@ -25,7 +25,10 @@ def main() -> int:
         del os.environ[name]
     os.environ.pop("DAGSTER_HOME", None)
 
-    packages = ("dagster", "pyspark", "delta-spark", "deltalake", "kafka-python", "duckdb")
+    packages = (
+        *("dagster", "pyspark", "deltalake", "kafka-python", "confluent-kafka"),
+        *("msgspec", "pyarrow", "duckdb"),
+    )
     known = ", ".join(f"{p} {v}" for p in packages if (v := _version(p)))
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, load {load}; {known}\n")

@@ -50,7 +50,7 @@ def decoder_for(stream: Stream) -> Decode:
     kind, attributes = message_type(stream.fields)
     decoder = msgspec.json.Decoder(kind, strict=True)
     paths = [f.path for f in stream.fields]
-    names = [b'"%s"' % part.encode() for part in sorted({p for path in paths for p in path})]
+    names = parts_of(stream)
 
     def decode(value: bytes | None, received: datetime) -> Decoded:
         if value is None:
@@ -65,7 +65,7 @@ def decoder_for(stream: Stream) -> Decode:
             return _refused(str(error))
         except msgspec.DecodeError as error:
             return Decoded(None, "malformed", None, str(error)[:200])
-        if b"\\" in value or any(value.count(name) > 1 for name in names):
+        if may_repeat(value, names):
             twice = duplicate_key(value, paths)
             if twice is not None:
                 return Decoded(None, "duplicate_key", twice, "the key stands twice in one object")
@@ -73,6 +73,16 @@ def decoder_for(stream: Stream) -> Decode:
         return _in_time(stream, record, received)
 
     return decode
+
+
+def parts_of(stream: Stream) -> list[bytes]:
+    """The parts of the contract's paths as they stand in a message, in quotes."""
+    return [b'"%s"' % part.encode() for part in sorted({p for f in stream.fields for p in f.path})]
+
+
+def may_repeat(value: bytes, names: list[bytes]) -> bool:
+    """False where no key can stand twice: no name does, and none is spelled with escapes."""
+    return b"\\" in value or any(value.count(name) > 1 for name in names)
 
 
 def _refused(text: str) -> Decoded:

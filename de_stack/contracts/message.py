@@ -36,7 +36,9 @@ def message_type(fields: tuple[Field, ...], depth: int = 0) -> tuple[type, Attri
         else:
             members.append((name, kind | None, msgspec.field(name=part, default=None)))
     # Optional parts may stand before required ones.
-    return msgspec.defstruct("Message", members, kw_only=True), attributes
+    # Leaves and objects of leaves make no cycles: without `gc` a tenth of the landing was the
+    # collector looking for them.
+    return msgspec.defstruct("Message", members, kw_only=True, gc=False), attributes
 
 
 def _leaf_type(field: Field) -> Any:

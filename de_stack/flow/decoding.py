@@ -1,16 +1,16 @@
 """Kafka rows -> bronze rows, inside Spark.
 
 Belongs here: the function that Spark's Python workers run. Does not belong here: the decoder itself
-(`contracts.decode`), the bronze table (`bronze.py`), reading Kafka, writing Delta.
+(`contracts.decode`, for many messages `contracts.columns`), the bronze table (`bronze.py`), reading Kafka, writing Delta.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from de_stack.contracts.decode import decoder_for
+from de_stack.contracts.columns import columns_for
 from de_stack.flow.bronze import HEADERS, record_fields
 from de_stack.flow.letters import REPLAY_OF
 
@@ -48,63 +48,23 @@ def decode_batches(
     def decode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
-        one = decoder_for(stream)
-        kind, _, id_name = stream.event_id.partition(":")
-        types = _arrow_types()
-        fields = [pa.field(f.name, types[f.type]) for f in stream.fields]
+        columns = columns_for(stream)
         for batch in batches:
-            columns = {n: batch.column(n) for n in batch.schema.names}
-            broker = _received(columns["timestamp"], *believed, now)
-            outcome = [
-                one(value, received)
-                for value, received in zip(
-                    columns["value"].to_pylist(), broker.to_pylist(), strict=True
-                )
-            ]
-            records = [o.record for o in outcome]
-            headers = columns["headers"].to_pylist()
-            given = (
-                [_header(h, id_name) for h in headers]
-                if kind == "header"
-                else [_field_id(r, id_name) for r in records]
-            )
-            parts, offsets = (
-                columns["partition"].to_pylist(),
-                columns["offset"].to_pylist(),
-            )
-            ids = [
-                i or _header(h, REPLAY_OF) or f"{topic_id}:{p}:{o}"
-                for i, h, p, o in zip(given, headers, parts, offsets, strict=True)
-            ]
-            yield pa.RecordBatch.from_arrays(
-                [
-                    columns["partition"],
-                    columns["offset"],
-                    broker,
-                    pa.array(ids, pa.string()),
-                    pa.array(
-                        [r and r[stream.event_time] for r in records],
-                        pa.timestamp("us", "UTC"),
-                    ),
-                    pa.array([o.error for o in outcome], pa.string()),
-                    columns["key"],
-                    columns["headers"],
-                    columns["value"],
-                    pa.array(records, pa.struct(fields)),
-                ],
-                names=[
-                    "partition",
-                    "offset",
-                    "broker_time",
-                    "event_id",
-                    "event_time",
-                    "error",
-                    "key",
-                    "headers",
-                    "value",
-                    "record",
-                ],
-            )
+            broker = _received(batch.column("timestamp"), *believed, now)
+            decoded = columns(batch.column("value"), broker)
+            made = {
+                "partition": batch.column("partition"),
+                "offset": batch.column("offset"),
+                "broker_time": broker,
+                "event_id": _event_ids(stream, topic_id, batch, decoded.record),
+                "event_time": decoded.event_time,
+                "error": decoded.error,
+                "key": batch.column("key"),
+                "headers": batch.column("headers"),
+                "value": batch.column("value"),
+                "record": decoded.record,
+            }
+            yield pa.RecordBatch.from_arrays(list(made.values()), names=list(made))
 
     return decode
 
@@ -122,33 +82,63 @@ def _received(stamps: pa.Array, first: datetime, last: datetime, otherwise: date
     return pc.if_else(is_believed, given, instead)  # type: ignore
 
 
-def _header(headers: list[dict[str, bytes | str]] | None, name: str) -> str | None:
-    for header in headers or []:
-        if header["key"] == name and isinstance(header["value"], bytes):
-            try:
-                return header["value"].decode() or None
-            except UnicodeDecodeError:
-                # With replacement characters two different ids could become one.
-                return None
-    return None
+def _event_ids(
+    stream: Stream, topic_id: str, batch: pa.RecordBatch, record: pa.StructArray
+) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind, _, name = stream.event_id.partition(":")
+    headers = batch.column("headers")
+    if kind == "header":
+        ids = _header(headers, name)
+    else:
+        given = pc.struct_field(record, name).to_pylist()
+        ids = pa.array([None if g is None else str(g) or None for g in given], pa.string())
+    if ids.null_count:
+        ids = pc.coalesce(ids, _header(headers, REPLAY_OF))
+    if ids.null_count:
+        place = [batch.column(n).cast(pa.string()) for n in ("partition", "offset")]
+        ids = pc.coalesce(ids, pc.binary_join_element_wise(topic_id, *place, ":"))
+    return ids
 
 
-def _field_id(record: dict[str, Any] | None, name: str) -> str | None:
-    given = None if record is None else record[name]
-    return None if given is None else str(given)
+def _header(headers: pa.Array, name: str) -> pa.Array:
+    """Per row the text of the first header of a name that has a value; null for an empty one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_null(headers.type):
+        return pa.nulls(len(headers), pa.string())
+    flat = headers.flatten()
+    values = pc.struct_field(flat, "value")
+    hit = pc.and_(pc.equal(pc.struct_field(flat, "key"), name), pc.is_valid(values))
+    found = pc.indices_nonzero(pc.fill_null(hit, fill_value=False)).to_numpy()
+    rows = pc.list_parent_indices(headers).to_numpy()[found]
+    if len(rows) == len(headers) and (rows[1:] > rows[:-1]).all():
+        texts = _texts(values.take(pa.array(found)))
+    else:
+        first = dict(zip(reversed(rows.tolist()), reversed(found.tolist()), strict=True))
+        places = pa.array([first.get(row) for row in range(len(headers))], pa.int64())
+        texts = _texts(values.take(places))
+    return pc.if_else(pc.equal(pc.binary_length(texts), 0), pa.scalar(None, pa.string()), texts)
 
 
-def _arrow_types() -> dict[str, pa.DataType]:
+def _texts(values: pa.Array) -> pa.Array:
     import pyarrow as pa
 
-    return {
-        "string": pa.string(),
-        "integer": pa.int64(),
-        "number": pa.float64(),
-        "boolean": pa.bool_(),
-        "timestamp": pa.timestamp("us", "UTC"),
-        "date": pa.date32(),
-    }
+    try:
+        return values.cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([_text(v) for v in values.to_pylist()], pa.string())
+
+
+def _text(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        # With replacement characters two different ids could become one.
+        return None
 
 
 def by_value() -> None:
@@ -159,8 +149,8 @@ def by_value() -> None:
     from pyspark import cloudpickle
 
     from de_stack import naming
-    from de_stack.contracts import decode, message, model, strict
+    from de_stack.contracts import columns, decode, message, model, strict
     from de_stack.flow import decoding
 
-    for module in (naming, model, message, strict, decode, decoding):
+    for module in (naming, model, message, strict, decode, columns, decoding):
         cloudpickle.register_pickle_by_value(module)

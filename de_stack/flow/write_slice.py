@@ -72,10 +72,19 @@ def _rows(
     state: TopicState,
     piece: slices.Slice,
 ) -> DataFrame:
+    source = _messages(settings, spark, state, piece)
+    if piece.size < _ONE_FILE_ROWS:
+        source = source.coalesce(1)
+    return bronze_rows(source, stream, state.topic, state.topic_id)
+
+
+def _messages(
+    settings: Settings, spark: SparkSession, state: TopicState, piece: slices.Slice
+) -> DataFrame:
     def offsets(of: slices.Offsets) -> str:
         return json.dumps({state.topic: {str(p): o for p, o in of.items()}})
 
-    source = (
+    return (
         spark.read.format("kafka")
         .options(**spark_options(settings))
         .option("assign", json.dumps({state.topic: sorted(piece.end)}))
@@ -86,9 +95,6 @@ def _rows(
         .load()
         .select("partition", "offset", "timestamp", "key", "headers", "value")
     )
-    if piece.size < _ONE_FILE_ROWS:
-        source = source.coalesce(1)
-    return bronze_rows(source, stream, state.topic, state.topic_id)
 
 
 def bronze_rows(messages: DataFrame, stream: Stream, topic: str, topic_id: str) -> DataFrame:
