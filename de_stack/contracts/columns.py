@@ -100,7 +100,7 @@ def _parsed(parse: Callable[[Any], Any], raw: Raw, blank: Any) -> tuple[list[Any
         try:
             # What was parsed before an error is in the list by then, and `rest` is past the error.
             messages.extend(map(parse, rest))
-        except (msgspec.DecodeError, TypeError, RecursionError):
+        except (msgspec.DecodeError, ValueError, TypeError, RecursionError):
             refused.add(len(messages))
             messages.append(blank)
     return messages, refused

@@ -23,8 +23,16 @@ _DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
-# Every data frame of ours thinks in UTC, whatever the machine's zone is.
-_SESSION = {"spark.sql.session.timeZone": "UTC"}
+# Columns of bronze that hardly ever repeat a value: a dictionary of them is filled, found useless and
+# thrown away. Hashing for it took a fifth of a small landing's processor time.
+_UNIQUE = ("offset", "event_id", "value", "headers.list.element.value")
+_SESSION = {
+    # Every data frame of ours thinks in UTC, whatever the machine's zone is.
+    "spark.sql.session.timeZone": "UTC",
+    # The default, INT96, takes 12 bytes and has no minimum and maximum in Parquet.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    **{f"parquet.enable.dictionary#{column}": "false" for column in _UNIQUE},
+}
 _FULL = re.compile(r"[^\n]*(?:No space left on device|Disk quota exceeded)[^\n]*")
 
 
