@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,26 +43,31 @@ def measure(rounds: int) -> None:
     began = time.perf_counter()
     size = landing_topic.make(settings, topic, MESSAGES)
     took = time.perf_counter() - began
-    print(f"{MESSAGES:,} messages, {size:.0f} B each, {landing_topic.PARTITIONS} partitions ", end="")
+    print(
+        f"{MESSAGES:,} messages, {size:.0f} B each, {landing_topic.PARTITIONS} partitions ", end=""
+    )
     print(f"(made in {took:.0f} s); {rounds} rounds, alternating", flush=True)
     state = Kafka(settings).topic_state(topic)
     assert state and sum(state.end.values()) == MESSAGES
-    bootstrap, found = settings.need("kafka_bootstrap"), Found()
+    bootstrap = settings.need("kafka_bootstrap")
     folder = Path(os.environ["DE_STACK_HOME"]) / "bench"
-    ours = Ours(settings, topic)
+    ours = Ours(topic)
+    try:
+        rounds_of(ours, rounds, (bootstrap, topic, state.topic_id), folder)
+    finally:
+        ours.close()
+
+
+def rounds_of(ours: Ours, rounds: int, lean: tuple[str, str, str], folder: Path) -> None:
+    found = Found()
     ours.cold()
     for number in range(rounds):
         table = {name: str(folder / f"{name}{number}") for name in ("lean", "plain")}
-        lean = (bootstrap, topic, state.topic_id)
         turns = {
-            "drain": lambda lean=lean: peer("benchmarks.landing_lean", "drain", *lean, "-"),
+            "drain": lambda: peer("benchmarks.landing_lean", "drain", *lean, "-"),
             "ours": lambda: ours.land(),
-            "lean": lambda lean=lean, t=table: peer(
-                "benchmarks.landing_lean", "land", *lean, t["lean"]
-            ),
-            "plain": lambda t=table: peer(
-                "benchmarks.landing_plain", bootstrap, topic, t["plain"]
-            ),
+            "lean": lambda t=table: peer("benchmarks.landing_lean", "land", *lean, t["lean"]),
+            "plain": lambda t=table: peer("benchmarks.landing_plain", *lean[:2], t["plain"]),
         }
         # Each goes first once: what the last one left in the caches helps nobody twice.
         order = list(turns)[number % 4 :] + list(turns)[: number % 4]
@@ -70,7 +76,11 @@ def measure(rounds: int) -> None:
         check(ours.table.uri, table, first=number == 0)
         ours.forget()
         shutil.rmtree(folder)
+        seconds = {name: runs[-1]["seconds"] for name, runs in found.items()}
+        print(f"round {number}: " + ", ".join(f"{n} {s:.2f} s" for n, s in seconds.items()))
+        sys.stdout.flush()
     report(found)
+    ours.whole()
     ours.stages()
 
 
@@ -83,7 +93,9 @@ def check(uri: str, table: dict[str, str], first: bool) -> None:
         raise SystemExit("the plain script has landed other rows")
     if first:
         rejects = ", ".join(f"{code} {rows}" for code, rows in mine.rejects)
-        print(f"checked in every round: ours = lean in all columns; sum {mine.total:.4f}; {rejects}")
+        print(
+            f"checked in every round: ours = lean in all columns; sum {mine.total:.4f}; {rejects}"
+        )
         sizes = {n: landing_check.size_mb(u) for n, u in (("ours", uri), *table.items())}
         print("MB in Delta: " + ", ".join(f"{n} {s:.0f}" for n, s in sizes.items()))
         kept = {n: landing_check.stats_columns(u) for n, u in (("ours", uri), *table.items())}
@@ -115,13 +127,14 @@ def report(found: Found) -> None:
 class Ours:
     """`land` on the stack's own Spark server, into a new table each time."""
 
-    def __init__(self, settings: Any, topic: str) -> None:
+    def __init__(self, topic: str) -> None:
         from de_stack.contracts import load_stream
         from de_stack.local.status import rows
 
         self.topic, self.number = topic, 0
         self.stream = load_stream(".".join(ENTITY))
-        self.server = next(r.pid for r in rows(Path(os.environ["DE_STACK_HOME"])) if r.name == "spark")
+        home = Path(os.environ["DE_STACK_HOME"])
+        self.server = next(row.pid for row in rows(home) if row.name == "spark")
         self.spark: Any = None
         self._next()
 
@@ -141,31 +154,44 @@ class Ours:
             self.spark = LazyPySparkResource(spark_config=session_config(self.settings))
         return self.spark.spark_session
 
+    def close(self) -> None:
+        """A client that outlives its server would go on calling it."""
+        if self.spark is not None:
+            self.spark.spark_session.stop()
+
     def forget(self) -> None:
         shutil.rmtree(self.table.uri.removeprefix("file://"))
         self._next()
 
     def cold(self) -> None:
-        """The first slice that the server sees, session and all."""
-        rows, usual = MESSAGES // 8, self.settings
-        self.settings = usual.model_copy(update={"slice_max_rows": rows})
+        """The first slice that the server sees, session and all; then two that warm it."""
+        rows = MESSAGES // 8
         began = time.perf_counter()
-        self.land(slices=1)
+        self.land(rows, slices=1)
         print(f"ours, first slice of a cold server ({rows:,} rows): ", end="")
         print(f"{time.perf_counter() - began:.2f} s", flush=True)
-        self.forget()
-        # Half of the warmth is generated code that the next landing compiles.
-        self.land()
+        self.land(rows, slices=2)
         self.forget()
 
-    def land(self, slices: int | None = None) -> dict[str, Any]:
+    def whole(self) -> None:
+        """All in one slice instead of several."""
+        found = self.land(MESSAGES)
+        self.forget()
+        memory = found["pss"] / 2**20
+        print(f"ours in one slice: {found['seconds']:.2f} s, CPU {found['cpu']:.1f} s, ", end="")
+        print(f"PSS {memory:.0f} MiB", flush=True)
+
+    def land(self, rows: int | None = None, slices: int | None = None) -> dict[str, Any]:
+        """Land all, or some slices; `rows` in each, the setting's when not given."""
         from de_stack.flow import land
 
+        update = {"slice_max_rows": rows} if rows else {}
+        settings = self.settings.model_copy(update=update)
         with peak_of(self.server, os.getpid()) as peak, _timed(land, slices) as parts:
             began = time.perf_counter()
             used = cpu(self.server) + time.process_time()
             try:
-                landing = land.land(self.settings, self.stream, self.session, "bench")
+                landing = land.land(settings, self.stream, self.session, "bench")
                 assert landing.rows == MESSAGES
             except _Enough:
                 pass

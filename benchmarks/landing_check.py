@@ -34,7 +34,7 @@ def bronze(uri: str) -> Content:
     """Content of a table with bronze's columns."""
     found = _query(
         uri,
-        f"select count(*), count(distinct (partition, \"offset\")), "  # noqa: S608
+        f'select count(*), count(distinct (partition, "offset")), '  # noqa: S608
         "sum(record.value::decimal(38, 6))::double, "
         f"bit_xor({_DIGEST}), sum({_DIGEST}::hugeint) % 1000000007 from t",
     )[0]

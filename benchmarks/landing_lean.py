@@ -83,7 +83,9 @@ def batches(bootstrap: str, topic: str, topic_id: str) -> Iterator[pa.RecordBatc
             outcome = explain(value, epoch + timedelta(milliseconds=stamps[row]))
             records.append(outcome.record and Measure(**outcome.record))
             errors.append(outcome.error)
-        yield _rows(messages, topic, topic_id, stream.version, values, stamps, headers, records, errors)
+        yield _rows(
+            messages, topic, topic_id, stream.version, values, stamps, headers, records, errors
+        )
 
 
 def _rows(

@@ -66,13 +66,19 @@ def columns_for(stream: Stream) -> Callable[[pa.Array, pa.Array], Columns]:
         # The times stay in the struct, under its nulls; outside they must be nulls themselves.
         wrong, times = error.is_valid(), arrays[stream.event_time]
         if error.null_count < len(error):
-            import pyarrow.compute as pc
-
+            pc = kernels()
             times = pc.if_else(wrong, pa.scalar(None, times.type), times)
         record = pa.StructArray.from_arrays(list(arrays.values()), fields=fields, mask=wrong)
         return Columns(record, times, error)
 
     return decode
+
+
+def kernels() -> Any:
+    """Arrow's functions on arrays, which are made at run time: type checkers see none of them."""
+    import pyarrow.compute
+
+    return pyarrow.compute
 
 
 def arrow_types() -> dict[str, pa.DataType]:
@@ -153,9 +159,8 @@ def _unlike(raw: Raw, refused: set[int], least: dict[bytes, int]) -> set[int]:
 def _out_of_time(stream: Stream, arrays: dict[str, pa.Array], received: pa.Array) -> set[int]:
     """Rows with a time that the decoder may refuse."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    type_ = arrays[stream.event_time].type
+    pc, type_ = kernels(), arrays[stream.event_time].type
     latest = pc.add(received.cast(type_), pa.scalar(stream.max_future, pa.duration("us")))
     found: set[int] = set()
     for field in stream.fields:

@@ -1,7 +1,8 @@
 """Kafka rows -> bronze rows, inside Spark.
 
 Belongs here: the function that Spark's Python workers run. Does not belong here: the decoder itself
-(`contracts.decode`, for many messages `contracts.columns`), the bronze table (`bronze.py`), reading Kafka, writing Delta.
+(`contracts.decode`, for many messages `contracts.columns`), the bronze table (`bronze.py`), reading
+Kafka, writing Delta.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from de_stack.contracts.columns import columns_for
+from de_stack.contracts.columns import columns_for, kernels
 from de_stack.flow.bronze import HEADERS, record_fields
 from de_stack.flow.letters import REPLAY_OF
 
@@ -86,8 +87,8 @@ def _event_ids(
     stream: Stream, topic_id: str, batch: pa.RecordBatch, record: pa.StructArray
 ) -> pa.Array:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
+    pc = kernels()
     kind, _, name = stream.event_id.partition(":")
     headers = batch.column("headers")
     if kind == "header":
@@ -106,8 +107,8 @@ def _event_ids(
 def _header(headers: pa.Array, name: str) -> pa.Array:
     """Per row the text of the first header of a name that has a value; null for an empty one."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
+    pc = kernels()
     if pa.types.is_null(headers.type):
         return pa.nulls(len(headers), pa.string())
     flat = headers.flatten()
