@@ -2,6 +2,7 @@
 
 Belongs here: the rounds, the ratios, where the time goes. Does not belong here: the peers
 (`landing_lean`, `landing_plain`), the topic (`landing_topic`), the check (`landing_check`).
+`BENCH_MESSAGES` in the environment sets another number of messages.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def rounds_of(ours: Ours, rounds: int, lean: tuple[str, str, str], folder: Path)
             "lean": lambda t=table: peer("benchmarks.landing_lean", "land", *lean, t["lean"]),
             "plain": lambda t=table: peer("benchmarks.landing_plain", *lean[:2], t["plain"]),
         }
-        # Each goes first once: what the last one left in the caches helps nobody twice.
+        # Another goes first in each round: what the last left in the caches helps nobody twice.
         order = list(turns)[number % 4 :] + list(turns)[: number % 4]
         for name in order:
             found.setdefault(name, []).append(turns[name]())
