@@ -3,8 +3,8 @@
 Belongs here: the short way for messages that are plainly right. Does not belong here: any rule of
 its own: a message that is not plainly right goes to the decoder (`decode.py`), whose word counts.
 
-A row made of Python objects took 10 us of one core, headers and all; the parser needs 0.3 of them. So the
-parser alone runs for each message, and what it lets pass is looked for in all messages together.
+A row made of Python objects took 10 us of one core, headers and all; the parser needs 0.3 of them.
+So the parser alone runs for each message, and what it lets pass is looked for in all together.
 """
 
 from __future__ import annotations
