@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -96,37 +95,38 @@ def _is_ours(process: psutil.Process) -> bool:
     return process.environ().get(supervisor.MARKER, "") == f"{home}:code_server"
 
 
-def test_killed_code_server_run_worker_and_daemon_come_back_and_the_rows_arrive(
+def kill_while_it_works(live: Settings, account: Account, rng: random.Random, victim: str) -> None:
+    account.post(50)
+    until(lambda: bool(workers()), 60, "no run was started")
+    time.sleep(rng.uniform(0, 6))
+    if victim != "worker":
+        kill(live, victim)
+    elif running := workers():
+        rng.choice(running).kill()
+
+
+def kill_the_broker_while_events_come(live: Settings, account: Account, rng: random.Random) -> None:
+    """A client that goes on all the time: what is not accepted it sends again."""
+    at = time.monotonic() + rng.uniform(0.2, 2)
+    until_back = at + 8
+    is_dead = False
+    while (now := time.monotonic()) < until_back:
+        if now > at and not is_dead:
+            kill(live, "kafka")
+            is_dead = True
+        account.post(10)
+        time.sleep(0.05)
+
+
+def test_killed_code_server_run_worker_daemon_and_broker_come_back_and_nothing_is_lost(
     live: Settings, account: Account, rng: random.Random
 ) -> None:
-    account.post(100)
-    victims = rng.sample([*OTHERS[1:], "worker"], 3)
-    for victim in victims:
-        until(lambda: bool(workers()), 60, "no run was started")
-        time.sleep(rng.uniform(0, 6))
+    for victim in rng.sample(["code_server", "daemon", "worker", "kafka"], 4):
         print(f"killing {victim}")
-        if victim != "worker":
-            kill(live, victim)
-        elif running := workers():
-            rng.choice(running).kill()
-        account.post(50)
-    settled(account)
-
-
-def test_a_broker_killed_while_events_are_accepted_loses_none_of_them(
-    live: Settings, account: Account, rng: random.Random
-) -> None:
-    def kill_later() -> None:
-        time.sleep(rng.uniform(0.2, 2))
-        kill(live, "kafka")
-
-    killer = threading.Thread(target=kill_later)
-    killer.start()
-    repeats = 0
-    while killer.is_alive() or not repeats:
-        repeats += account.post(20)
-        assert len(account.sent) < 20_000, "the collector never noticed"
-    killer.join()
+        if victim == "kafka":
+            kill_the_broker_while_events_come(live, account, rng)
+        else:
+            kill_while_it_works(live, account, rng, victim)
     account.post(20)
     settled(account)
 

@@ -66,6 +66,10 @@ class Worker:
         self._process.stdin.flush()
         return self
 
+    @property
+    def lives(self) -> bool:
+        return self._process.poll() is None
+
     def kill(self) -> None:
         """SIGKILL, whatever it does."""
         self._process.kill()
