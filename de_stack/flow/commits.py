@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from de_stack import partitions
 from de_stack.failures import PermanentFailure
 from de_stack.flow.ledger import Touched
-from de_stack.resources.lake import LogCleaned
+from de_stack.resources.lake_log import LogCleaned
 
 if TYPE_CHECKING:
     from de_stack.flow.tables import Table
-    from de_stack.resources.lake import Commit, Lake
+    from de_stack.resources.lake import Lake
+    from de_stack.resources.lake_log import Commit
 
 # Commits that change no rows: the table's making, compaction, clean-up.
 MAINTENANCE = (

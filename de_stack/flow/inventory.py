@@ -12,7 +12,8 @@ from de_stack.contracts import load_all
 from de_stack.failures import PermanentFailure
 from de_stack.flow.tables import Table
 from de_stack.resources import lake_listing
-from de_stack.resources.lake import Commit, Lake
+from de_stack.resources.lake import Lake
+from de_stack.resources.lake_log import Commit
 
 if TYPE_CHECKING:
     from de_stack.settings import Settings

@@ -16,7 +16,7 @@ from de_stack.flow.event_hours import EventHours
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from de_stack.resources.lake import Commit
+    from de_stack.resources.lake_log import Commit
 
 
 COMMIT = (

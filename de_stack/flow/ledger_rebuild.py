@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from de_stack.flow.tables import Table
-    from de_stack.resources.lake import Commit
+    from de_stack.resources.lake_log import Commit
     from de_stack.settings import Settings
 
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from de_stack.flow import commits
 from de_stack.flow.ledger import Ledger
 from de_stack.logs import line
-from de_stack.resources.lake import Lake, Size
+from de_stack.resources.lake import Lake
+from de_stack.resources.lake_files import Size
 
 if TYPE_CHECKING:
     from de_stack.flow.tables import Table

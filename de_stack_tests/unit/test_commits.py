@@ -14,7 +14,8 @@ from de_stack.failures import PermanentFailure
 from de_stack.flow.commits import envelope, reconcile, slice_condition, utc
 from de_stack.flow.ledger import Touched
 from de_stack.flow.tables import EVENT_STATS, Table
-from de_stack.resources.lake import Commit, Lake
+from de_stack.resources.lake import Lake
+from de_stack.resources.lake_log import Commit
 from de_stack.settings import Settings
 
 TEN = datetime(2026, 5, 1, 10, tzinfo=UTC)

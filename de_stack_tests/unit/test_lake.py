@@ -10,7 +10,8 @@ import pytest
 from deltalake import CommitProperties, write_deltalake
 
 from de_stack.failures import PermanentFailure
-from de_stack.resources.lake import Commit, Lake
+from de_stack.resources.lake import Lake
+from de_stack.resources.lake_log import Commit
 from de_stack.settings import Settings
 
 TEN = datetime(2026, 5, 1, 10, tzinfo=UTC)
