@@ -23,6 +23,7 @@ from de_stack.local import (
     processes,
     state,
     supervisor,
+    supervisor_calls,
 )
 from de_stack.local.registry import SERVICES, check, stopping_waves, with_dependencies
 from de_stack.local.service import Service, Site
@@ -317,4 +318,4 @@ def _stop_all(home: Path, say: Say) -> None:
     if first:
         processes.end(first)
     processes.end(pid for pid in found if pid not in first)
-    supervisor.remove_socket(home)
+    supervisor_calls.remove_socket(home)

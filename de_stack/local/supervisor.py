@@ -1,114 +1,38 @@
 """Talks to supervisord, which keeps the processes: starts it, tells it what to keep.
 
-Belongs here: its configuration, its socket, its remote calls. Does not belong here: the order of
-starting, readiness (`stack.py`), or what the services are.
+Belongs here: its configuration, what is asked of it. Does not belong here: its socket
+(`supervisor_calls.py`), the order of starting, readiness (`stack.py`), what the services are.
 """
 
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 import os
 import shlex
-import socket
 import subprocess
 import sys
 import threading
 import time
 import xmlrpc.client
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from de_stack.failures import PermanentFailure, TransientFailure
-from de_stack.local.private_tmp import private_tmp
+from de_stack.failures import TransientFailure
 from de_stack.local.service import Service, Site
 from de_stack.local.state import write_private
+from de_stack.local.supervisor_calls import Away, asking, rpc, socket_path
 from de_stack.local.templates import render
 from de_stack.setting_sources import ADDRESSES
 
 MARKER = "DE_STACK_SERVICE"
-# Longest socket path that every system takes is 103 bytes.
-_LONGEST_SOCKET = 100
 # Addresses come from the state only: an old export must not lead a service astray.
 UNSET = sorted({f"DE_STACK_{name.upper()}" for name in ADDRESSES} | {"DE_STACK_PROFILE"})
 # A busy machine answers late, a supervisord that hangs never.
 _ANSWER_SECONDS = 15.0
-# Faults that pass by themselves; all others say that a program is not as it should be.
-_PASSING = ("SHUTDOWN_STATE", "STILL_RUNNING")
 _changing = threading.Lock()
 
 RUNNING, ALIVE, DEAD = 20, frozenset({10, 20, 30, 40}), frozenset({100, 200})
-
-
-def socket_path(home: Path) -> Path:
-    """Supervisor's socket: in the home, or in a private folder of /tmp if that path is too long.
-
-    Raises:
-        PermanentFailure: somebody else owns that folder.
-    """
-    path = home / "supervisor" / "supervisord.sock"
-    if len(os.fsencode(path)) <= _LONGEST_SOCKET:
-        return path
-    digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
-    return private_tmp(digest) / "supervisord.sock"
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: Path, timeout_seconds: float) -> None:
-        super().__init__("localhost", timeout=timeout_seconds)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
-class _Transport(xmlrpc.client.Transport):
-    def __init__(self, path: Path, timeout_seconds: float) -> None:
-        super().__init__()
-        self._path, self._timeout_seconds = path, timeout_seconds
-
-    def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ARG002
-        return _Connection(self._path, self._timeout_seconds)
-
-
-def rpc(home: Path, timeout_seconds: float = 60) -> Any:
-    """Supervisor's remote calls, each with a deadline."""
-    transport = _Transport(socket_path(home), timeout_seconds)
-    return xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport).supervisor
-
-
-class Away(TransientFailure):
-    """No supervisord of this home runs: nobody is at its socket."""
-
-
-@contextmanager
-def _asking(tried: str) -> Iterator[None]:
-    """Make a failure of what goes wrong in a remote call.
-
-    Raises:
-        Away: supervisord does not run.
-        TransientFailure: it did not answer, which says nothing about what runs; or it ends.
-        PermanentFailure: it refused.
-    """
-    try:
-        yield
-    except xmlrpc.client.Fault as fault:
-        passes = fault.faultString.startswith(_PASSING)
-        kind = TransientFailure if passes else PermanentFailure
-        got = f"supervisord refused: {fault.faultString}"
-        raise kind(tried, got, "`de-stack down`, then `de-stack up`") from fault
-    except (FileNotFoundError, ConnectionRefusedError) as error:
-        raise Away(tried, "supervisord does not run", "`de-stack up`") from error
-    except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
-        got = f"supervisord gave no answer ({type(error).__name__}: {error})"
-        raise TransientFailure(tried, got, "again; if it stays so, `de-stack down` ends it") from (
-            error
-        )
 
 
 def is_alive(home: Path) -> bool:
@@ -118,7 +42,7 @@ def is_alive(home: Path) -> bool:
         TransientFailure: it does not answer; a second one must not be started beside it.
     """
     try:
-        with _asking("ask supervisord whether it runs"):
+        with asking("ask supervisord whether it runs"):
             rpc(home, _ANSWER_SECONDS).getState()
     except Away:
         return False
@@ -133,7 +57,7 @@ def processes(home: Path) -> dict[str, dict[str, Any]]:
             that would end what runs.
     """
     try:
-        with _asking("ask supervisord what runs"):
+        with asking("ask supervisord what runs"):
             return {info["name"]: info for info in rpc(home, _ANSWER_SECONDS).getAllProcessInfo()}
     except Away:
         return {}
@@ -221,7 +145,7 @@ def configure(site: Site, service: Service, spec: dict[str, Any], digest: str) -
     with _changing:
         write_private(folder / "specs" / f"{service.name}.json", json.dumps(spec))
         write_private(folder / "programs" / f"{service.name}.conf", program(site, service, digest))
-        with _asking(f"make supervisord know {service.name}"):
+        with asking(f"make supervisord know {service.name}"):
             server = rpc(site.home)
             added, changed, removed = server.reloadConfig()[0]
             for name in [*changed, *removed]:
@@ -237,7 +161,7 @@ def begin(home: Path, name: str) -> None:
     Raises:
         Failure: supervisord is away, does not answer or refuses.
     """
-    with _asking(f"start {name}"):
+    with asking(f"start {name}"):
         try:
             rpc(home).startProcess(name, False)
         except xmlrpc.client.Fault as fault:
@@ -254,7 +178,7 @@ def stop(home: Path, name: str) -> None:
         Failure: supervisord does not answer or refuses.
     """
     try:
-        with _asking(f"stop {name}"):
+        with asking(f"stop {name}"):
             try:
                 rpc(home, timeout_seconds=120).stopProcess(name, True)
             except xmlrpc.client.Fault as fault:
@@ -262,11 +186,3 @@ def stop(home: Path, name: str) -> None:
                     raise
     except Away:
         pass
-
-
-def remove_socket(home: Path) -> None:
-    """Remove the socket of a supervisord that is gone, and a folder made for it."""
-    path = socket_path(home)
-    path.unlink(missing_ok=True)
-    if not path.is_relative_to(home):
-        path.parent.rmdir()

@@ -17,7 +17,16 @@ import psycopg
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
-from de_stack.local import postgres, postgres_files, processes, registry, state, status, supervisor
+from de_stack.local import (
+    postgres,
+    postgres_files,
+    processes,
+    registry,
+    state,
+    status,
+    supervisor,
+    supervisor_calls,
+)
 from de_stack.local.stack import down, site_of, up
 from de_stack.settings import Settings
 
@@ -148,7 +157,7 @@ def test_down_leaves_no_process_and_remembers_the_ports(home: Path) -> None:
     assert not [pid for pid in pids if Path(f"/proc/{pid}/cmdline").exists() and _cmdline(pid)]
     assert state.load(home)["ports"].items() <= ports.items()
     assert not [row for row in status.rows(home) if row.wanted or row.pid]
-    assert not supervisor.socket_path(home).exists()
+    assert not supervisor_calls.socket_path(home).exists()
     time.sleep(0.1)
     down()
 

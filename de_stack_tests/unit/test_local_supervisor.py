@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from de_stack.failures import PermanentFailure
-from de_stack.local import dagster_home, registry, state, supervisor
+from de_stack.local import dagster_home, registry, state, supervisor, supervisor_calls
 from de_stack.local.service import Service, Site
 
 LAUNCH = Path(supervisor.__file__).with_name("launch.py")
@@ -51,13 +51,13 @@ def test_a_home_with_a_long_path_gets_a_private_socket_folder(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     home = tmp_path / ("long" * 30)
-    path = supervisor.socket_path(home)
+    path = supervisor_calls.socket_path(home)
     assert path.parent.parent == tmp_path
     assert path.parent.stat().st_mode & 0o777 == 0o700
-    assert supervisor.socket_path(home) == path
+    assert supervisor_calls.socket_path(home) == path
     path.parent.chmod(0o755)
     with pytest.raises(PermanentFailure, match="not ours alone"):
-        supervisor.socket_path(home)
+        supervisor_calls.socket_path(home)
 
 
 def test_launch_sets_and_removes_variables_and_goes_to_the_folder(tmp_path: Path) -> None:

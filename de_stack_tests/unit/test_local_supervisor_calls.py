@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from de_stack.failures import Failure, PermanentFailure, TransientFailure
-from de_stack.local import home_folder, processes, stack, supervisor
+from de_stack.local import home_folder, processes, stack, supervisor, supervisor_calls
 from de_stack.local.service import Service, Site
 
 
@@ -33,7 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 def silent(home: Path) -> Iterator[Path]:
     """A home whose supervisord takes calls and never answers one."""
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as server:
-        server.bind(str(supervisor.socket_path(home)))
+        server.bind(str(supervisor_calls.socket_path(home)))
         server.listen(16)
         yield home
 
@@ -41,7 +41,7 @@ def silent(home: Path) -> Iterator[Path]:
 def test_no_socket_or_one_that_nobody_listens_at_means_that_nothing_runs(home: Path) -> None:
     assert (supervisor.processes(home), supervisor.is_alive(home)) == ({}, False)
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as gone:
-        gone.bind(str(supervisor.socket_path(home)))
+        gone.bind(str(supervisor_calls.socket_path(home)))
     assert (supervisor.processes(home), supervisor.is_alive(home)) == ({}, False)
 
 
@@ -62,7 +62,7 @@ def test_up_ends_nothing_and_starts_no_second_supervisord_when_the_first_gives_n
     with pytest.raises(TransientFailure, match="ask supervisord whether it runs"):
         supervisor.start(silent)
     assert done == []
-    assert supervisor.socket_path(silent).exists()
+    assert supervisor_calls.socket_path(silent).exists()
 
 
 def test_doctor_names_a_supervisord_that_gives_no_answer(silent: Path) -> None:
