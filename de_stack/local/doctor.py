@@ -152,7 +152,7 @@ def environment(
 
 def left_over(home: Path) -> Finding:
     """Processes of the stack that nobody keeps."""
-    from de_stack.local.stack import strays
+    from de_stack.local.ending import strays
 
     found = strays(home)
     names = ", ".join(f"{name} ({pid})" for pid, name in found.items())

@@ -14,18 +14,17 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from de_stack.failures import PermanentFailure, TransientFailure
+from de_stack.failures import PermanentFailure
 from de_stack.local import (
+    ending,
     home_folder,
     ports,
-    postgres,
     postgres_files,
     processes,
     state,
     supervisor,
-    supervisor_calls,
 )
-from de_stack.local.registry import SERVICES, check, stopping_waves, with_dependencies
+from de_stack.local.registry import SERVICES, check, with_dependencies
 from de_stack.local.service import Service, Site
 from de_stack.local.starting import Starter
 from de_stack.setting_sources import default_home
@@ -34,8 +33,6 @@ from de_stack.settings import Settings
 Say = Callable[[str], None]
 # How often `up` chooses ports when others take them before our services listen.
 _CHOICES = 3
-# Asked to end, supervisord stops all that it keeps, each with a grace time of its own.
-_SUPERVISORD_SECONDS = 30.0
 
 
 def _quiet(line: str) -> None:
@@ -74,25 +71,6 @@ def site_of(home: Path) -> Site:
     return Site(home, known | state.load(home)["ports"])
 
 
-def _family(home: Path) -> dict[int, str]:
-    """Service by pid of every process of the stack."""
-    # Where data is does not depend on a port: a broken state keeps nobody from stopping.
-    return processes.of_stack(home, postgres.data(Site(home, {})))
-
-
-def strays(home: Path) -> dict[int, str]:
-    """Service by pid of processes of the stack that supervisord does not keep.
-
-    Raises:
-        TransientFailure: supervisord runs and does not say what it keeps.
-    """
-    kept = {name for name, info in supervisor.processes(home).items() if info["pid"]}
-    found = _family(home)
-    if not supervisor.is_alive(home):
-        return found
-    return {p: name for p, name in found.items() if name not in kept | {"supervisord"}}
-
-
 def up(names: Iterable[str] = (), say: Say = _quiet) -> dict[str, float]:
     """Start services and all that they depend on; what runs and is ready is left alone.
 
@@ -116,7 +94,7 @@ def up(names: Iterable[str] = (), say: Say = _quiet) -> dict[str, float]:
     os.environ["DE_STACK_HOME"] = str(home)
     home_folder.make_home(home)
     with state.locked(home, say):
-        if left := strays(home):
+        if left := ending.strays(home):
             say(f"ending {len(left)} left-over processes: {', '.join(sorted(set(left.values())))}")
             processes.end(left)
         supervisor.start(home)
@@ -240,7 +218,7 @@ def stop(names: Iterable[str], say: Say = _quiet) -> None:
         for name in names:
             say(f"stopping {name}")
             supervisor.stop(home, name)
-        found = _family(home)
+        found = ending.family(home)
         processes.end(pid for pid, name in found.items() if name in names)
 
 
@@ -269,53 +247,10 @@ def down(say: Say = _quiet, *, purge: bool = False) -> None:
     if purge:
         home_folder.check_home(home, f"remove {home}")
     with state.locked(home, say):
-        _stop_all(home, say)
+        ending.stop_all(home, say)
         if not purge:
-            _want_nothing(home, say)
+            ending.want_nothing(home, say)
         else:
             say(f"removing {home}")
             shutil.rmtree(postgres_files.outside(home), ignore_errors=True)
             home_folder.remove_home(home)
-
-
-def _want_nothing(home: Path, say: Say) -> None:
-    """Write down that nothing shall run."""
-    try:
-        known = state.load(home)
-    except PermanentFailure as failure:
-        # What it tells people to do begins with `down`.
-        say(f"left as it is: {failure}")
-        return
-    if not known["services"]:
-        return
-    for entry in known["services"].values():
-        entry["wanted"] = False
-    state.save(home, known)
-
-
-def _stop_all(home: Path, say: Say) -> None:
-    try:
-        running = supervisor.processes(home)
-    except TransientFailure as failure:
-        say(f"{failure.tried}: {failure.got}; ending it and all its processes")
-        running = {}
-        # Before the others: it would start them again.
-        found = _family(home)
-        keeper = [pid for pid, name in found.items() if name == "supervisord"]
-        processes.end(keeper, _SUPERVISORD_SECONDS)
-    alive = [
-        n for n, info in running.items() if info["state"] in supervisor.ALIVE and n in SERVICES
-    ]
-    for wave in stopping_waves(alive):
-        say(f"stopping {', '.join(wave)}")
-        with ThreadPoolExecutor(max_workers=len(wave)) as pool:
-            list(pool.map(lambda name: supervisor.stop(home, name), wave))
-        # Run workers still can say how they end, as long as the database is there.
-        found = _family(home)
-        processes.end(pid for pid, name in found.items() if name in wave)
-    found = _family(home)
-    first = {pid: name for pid, name in found.items() if name != "supervisord"}
-    if first:
-        processes.end(first)
-    processes.end(pid for pid in found if pid not in first)
-    supervisor_calls.remove_socket(home)
