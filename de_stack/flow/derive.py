@@ -25,7 +25,7 @@ from de_stack.flow.tables import Table, create, periods
 from de_stack.flow.widen import widen
 from de_stack.logs import line
 from de_stack.resources.lake import Lake
-from de_stack.resources.spark import is_conflict, may_pass, open_session
+from de_stack.resources.spark import asking, is_conflict, may_pass, open_session
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -142,7 +142,9 @@ def derive(
     version = ledger.token_version(target.table_id, token)
     if version is None:
         # Delta writes no commit when nothing replaces nothing: these hours are idle.
-        if derived.isEmpty() and count(lake, target, first, last, newest) == 0:
+        with asking(settings, tried):
+            is_empty = derived.isEmpty()
+        if is_empty and count(lake, target, first, last, newest) == 0:
             idle = partitions.expand(first, last, target.grain)
             ledger.apply(target.table_id, idle, source_version, run_id, source.table_id)
             log.info(line("nothing to derive, these hours are idle", **said))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from de_stack.failures import TransientFailure
@@ -96,9 +97,33 @@ def is_conflict(error: Exception) -> bool:
 
 def is_away(error: Exception) -> bool:
     """True when the Connect server went away under a call."""
-    # The last: it went while the client asked it why a call had failed.
-    words = ("UNAVAILABLE", "Connection refused", "[NO_ACTIVE_SESSION]")
+    words = (
+        "UNAVAILABLE",
+        "Connection refused",
+        "[RETRIES_EXCEEDED]",
+        # It went while the client asked it why a call had failed.
+        "[NO_ACTIVE_SESSION]",
+        # Another server answers: the one that knew our session or operation was killed.
+        "[INVALID_HANDLE.",
+    )
     return any(word in str(error) for word in words)
+
+
+@contextmanager
+def asking(settings: Settings, tried: str) -> Iterator[None]:
+    """Make a failure of what has nothing to do with the call; other errors go on as they are.
+
+    Raises:
+        TransientFailure: the server went away, or the disk is full.
+    """
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except PySparkException as error:
+        if failure := may_pass(settings, tried, error):
+            raise failure from error
+        raise
 
 
 def may_pass(settings: Settings, tried: str, error: Exception) -> TransientFailure | None:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from de_stack.failures import TransientFailure
-from de_stack.local import home_folder, processes, stack, supervisor
+from de_stack.local import ending, home_folder, processes, stack, supervisor
 from de_stack.local.service import Service, Site
 
 
@@ -47,7 +47,7 @@ def test_down_ends_a_supervisord_that_hangs_and_what_it_keeps_and_up_ends_nothin
     kept: list[psutil.Process], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "_ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(stack, "_SUPERVISORD_SECONDS", 1)
+    monkeypatch.setattr(ending, "_SUPERVISORD_SECONDS", 1)
     kept[0].suspend()
     with pytest.raises(TransientFailure, match="gave no answer"):
         stack.up(["kafka"])

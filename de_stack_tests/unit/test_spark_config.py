@@ -85,6 +85,9 @@ def test_a_classic_master_is_not_asked() -> None:
         ("<_InactiveRpcError: StatusCode.UNAVAILABLE", False, True),
         ("Connection refused", False, True),
         ("[NO_ACTIVE_SESSION] No active Spark session found.", False, True),
+        ("[RETRIES_EXCEEDED] The maximum number of retries has been exceeded.", False, True),
+        ("[INVALID_HANDLE.SESSION_CHANGED] The existing server has restarted", False, True),
+        ("[INVALID_HANDLE.OPERATION_NOT_FOUND] Operation not found.", False, True),
         ("[UNRESOLVED_COLUMN] offset", False, False),
     ],
 )
