@@ -25,6 +25,7 @@ from de_stack.resources.kafka import ensure_topics
 from de_stack.settings import Settings
 from de_stack_tests.faults.account import STREAM, Account
 from de_stack_tests.faults.lab import kill, namespace_hidden, pid_of
+from de_stack_tests.seeds import share
 
 OTHERS = ["collector", "daemon", "code_server"]
 SENSOR = "telemetry__measures__land"
@@ -119,9 +120,9 @@ def kill_the_broker_while_events_come(live: Settings, account: Account, rng: ran
 
 
 def test_killed_code_server_run_worker_daemon_and_broker_come_back_and_nothing_is_lost(
-    live: Settings, account: Account, rng: random.Random
+    live: Settings, account: Account, rng: random.Random, seed: int
 ) -> None:
-    for victim in rng.sample(["code_server", "daemon", "worker", "kafka"], 4):
+    for victim in share(["code_server", "daemon", "worker", "kafka"], seed, rng):
         print(f"killing {victim}")
         if victim == "kafka":
             kill_the_broker_while_events_come(live, account, rng)
