@@ -166,29 +166,43 @@ def publish_step_by_step() -> Iterator[None]:
 @way
 def lenient_json() -> Iterator[None]:
     """Let Python's `json` decide what a message is, and take what the contract names from it."""
-    from de_stack.contracts.decode import Decoded
+    from de_stack.contracts.columns import Columns, arrow_types
     from de_stack.flow import decoding
 
-    def lenient(_stream: Any) -> Callable[..., Decoded]:
-        def decode(value: bytes | None, _received: Any) -> Decoded:
+    def lenient(stream: Any) -> Callable[..., Columns]:
+        def decode(values: Any, _received: Any) -> Columns:
             import json
             from datetime import datetime
 
-            try:
-                found = json.loads((value or b"").decode(errors="replace"))
-                record = {
-                    "source_id": str(found["source_id"]),
-                    "metric": str(found["metric"]),
-                    "value": float(found["value"]),
-                    "measured_at": datetime.fromisoformat(found["measured_at"]),
-                }
-            except Exception as error:  # noqa: BLE001 - that is the way
-                return Decoded(None, "malformed", None, str(error)[:200])
-            return Decoded(record)
+            import pyarrow as pa
+
+            records: list[Any] = []
+            for value in values.to_pylist():
+                try:
+                    found = json.loads((value or b"").decode(errors="replace"))
+                    records.append(
+                        {
+                            "source_id": str(found["source_id"]),
+                            "metric": str(found["metric"]),
+                            "value": float(found["value"]),
+                            "measured_at": datetime.fromisoformat(found["measured_at"]),
+                        }
+                    )
+                except Exception:  # noqa: BLE001 - that is the way
+                    records.append(None)
+            kinds = arrow_types()
+            fields = [pa.field(f.name, kinds[f.type]) for f in stream.fields]
+            times = [record and record["measured_at"] for record in records]
+            errors = [None if record else "malformed" for record in records]
+            return Columns(
+                pa.array(records, pa.struct(fields)),
+                pa.array(times, kinds["timestamp"]),
+                pa.array(errors, pa.string()),
+            )
 
         return decode
 
-    with mock.patch.object(decoding, "decoder_for", lenient):
+    with mock.patch.object(decoding, "columns_for", lenient):
         yield
 
 
