@@ -41,8 +41,8 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The folder is the mark; what starts nothing runs first."""
-    folders = ("unit", "integration", "faults", "end_to_end")
+    """The folder is the mark; what starts nothing runs first, what kills comes last."""
+    folders = ("unit", "integration", "end_to_end", "faults")
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder in folders:
