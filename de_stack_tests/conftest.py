@@ -6,13 +6,13 @@ Belongs here: fixtures that more than one folder uses. Does not belong here: dat
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from de_stack_tests.seeds import SEEDS
+from de_stack_tests.sessions import close_session
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Two runs of the suite at once need two homes; a kept stack makes a developer's second run quick.
@@ -53,16 +53,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
 
 
-def _close_spark() -> None:
-    """A client that outlives its server would try to say goodbye to it when Python exits."""
-    if "pyspark.sql.connect.session" in sys.modules:
-        from pyspark.sql import SparkSession
-
-        session = SparkSession.getActiveSession()
-        if session is not None:
-            session.stop()
-
-
 @pytest.fixture(scope="session")
 def stack() -> Iterator[object]:
     """Settings of Postgres, Kafka and Spark, started as a user does, on ports of their own."""
@@ -80,7 +70,7 @@ def stack() -> Iterator[object]:
         up(["postgres", "kafka", "spark"], print)
         yield Settings()
     finally:
-        _close_spark()
+        close_session()
         data = postgres.data(site)
         down(purge=True)
         left = processes.of_stack(HOME, data)

@@ -24,6 +24,7 @@ from de_stack_tests.faults import naive
 from de_stack_tests.faults.account import Account
 from de_stack_tests.faults.worker import Outcome, Worker, work
 from de_stack_tests.integration.pipeline import serving
+from de_stack_tests.sessions import close_session
 
 
 @contextmanager
@@ -48,6 +49,8 @@ def kill(settings: Settings, service: str) -> None:
     A database goes with all its processes, as with its machine; of a code server's children, some
     are run workers and live on.
     """
+    if service == "spark":
+        close_session()
     if service == "code_server":
         os.kill(pid_of(settings, service) or 0, signal.SIGKILL)
         return

@@ -28,6 +28,7 @@ from de_stack.resources.kafka import Kafka, ensure_topics
 from de_stack.settings import Settings
 from de_stack_tests.integration.pipeline import CHAIN, materialize, measure, produce, serving
 from de_stack_tests.seeds import SEEDS
+from de_stack_tests.sessions import close_session
 
 STREAM = load_stream("telemetry.measures")
 HOUR = partitions.floor(datetime.now(UTC), "hour") - timedelta(hours=2)
@@ -70,12 +71,9 @@ def restart_spark(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Settin
 
     The settings afterwards: its port may be another one.
     """
-    from pyspark.sql import SparkSession
-
     from de_stack.local import stack
 
-    if (active := SparkSession.getActiveSession()) is not None:
-        active.stop()
+    close_session()
     with monkeypatch.context() as patch:
         # `up` would remember the namespace of this test for the whole stack.
         patch.delenv("DE_STACK_NAMESPACE")
