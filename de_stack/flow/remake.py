@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from de_stack.flow.decisions import Decisions
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.tables import Table, create
 from de_stack.resources.lake import Lake
+from de_stack.resources.lake_log import commit_info
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -103,11 +103,4 @@ def _commit(log: Path, metadata: str) -> str:
     """The actions that make the table, as a commit of ours."""
     lines = (log / f"{0:020d}.json").read_text().splitlines()
     made = [line for line in lines if {"protocol", "metaData"} & json.loads(line).keys()]
-    info = {
-        "timestamp": int(time.time() * 1000),
-        "operation": "REMAKE",
-        "operationParameters": {},
-        "engineInfo": "de_stack",
-        "userMetadata": metadata,
-    }
-    return "".join(f"{line}\n" for line in [json.dumps({"commitInfo": info}), *made])
+    return "".join(f"{line}\n" for line in [commit_info("REMAKE", metadata), *made])

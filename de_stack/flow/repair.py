@@ -10,8 +10,6 @@ next commit for the one that it knows. A commit of ours without rows keeps the n
 
 from __future__ import annotations
 
-import json
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +19,7 @@ from de_stack.flow import commits
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.tables import Table
 from de_stack.resources.lake import Lake
+from de_stack.resources.lake_log import commit_info
 
 if TYPE_CHECKING:
     from de_stack.settings import Settings
@@ -81,14 +80,7 @@ def repair(settings: Settings, table: Table, run_id: str) -> Repaired | None:
                 tried, f"the commit that makes the table is cut off: {broken}", "move it away"
             )
         _, metadata = commits.envelope("repair", run_id, lost=token if known == version else None)
-        info = {
-            "timestamp": int(time.time() * 1000),
-            "operation": "REPAIR",
-            "operationParameters": {},
-            "engineInfo": "de_stack",
-            "userMetadata": metadata,
-        }
-        lake.replace_commit(table.uri, version, json.dumps({"commitInfo": info}))
+        lake.replace_commit(table.uri, version, commit_info("REPAIR", metadata))
     elif known != version or not _is_repair_of(lake, table, version, token):
         return None
     hours = ledger.forget(table.table_id, version) if known == version else 0

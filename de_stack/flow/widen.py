@@ -13,12 +13,11 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from de_stack.failures import TransientFailure
 from de_stack.flow import commits
 from de_stack.flow.tables import Table, path, saying
 from de_stack.logs import line
 from de_stack.resources.lake import Lake
-from de_stack.resources.spark import is_away, open_session
+from de_stack.resources.spark import asking, open_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -36,7 +35,7 @@ def widen(
     Costs a look into the log where none is missing; another writer may add them first.
 
     Raises:
-        TransientFailure: Spark went away.
+        TransientFailure: Spark went away, or the disk is full.
     """
     from pyspark.errors import PySparkException
 
@@ -48,13 +47,11 @@ def widen(
     listed = ", ".join(f"{_quoted(name)} {kind}" for name, kind in lacking.items())
     _, metadata = commits.envelope("maintain", run_id, added=list(lacking))
     session = open_session(settings, spark)
+    statement = f"ALTER TABLE delta.`{path(table.uri)}` ADD COLUMNS ({listed})"
     try:
-        with saying(session, metadata):
-            session.sql(f"ALTER TABLE delta.`{path(table.uri)}` ADD COLUMNS ({listed})").collect()
-    except PySparkException as error:
-        if is_away(error):
-            tried = f"add {named} to {table.table_id}"
-            raise TransientFailure(tried, f"Spark went away: {str(error)[:300]}") from error
+        with asking(settings, f"add {named} to {table.table_id}"), saying(session, metadata):
+            session.sql(statement).collect()
+    except PySparkException:
         if _missing(lake, table):
             raise
         return list(lacking)

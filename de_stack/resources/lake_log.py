@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,18 @@ _COMMIT = re.compile(r"(\d{20})\.json")
 
 def _commit_name(version: int) -> str:
     return f"{_LOG}/{version:020d}.json"
+
+
+def commit_info(operation: str, metadata: str) -> str:
+    """The line of a commit file that says who wrote it, for commits that no engine writes."""
+    info = {
+        "timestamp": int(time.time() * 1000),
+        "operation": operation,
+        "operationParameters": {},
+        "engineInfo": "de_stack",
+        "userMetadata": metadata,
+    }
+    return json.dumps({"commitInfo": info})
 
 
 @dataclass(frozen=True)
