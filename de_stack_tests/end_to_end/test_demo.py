@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from de_stack.settings import Settings
+from de_stack_tests.sessions import close_session
 
 DE_STACK = Path(sys.executable).parent / "de-stack"
 OTHERS = ["generator", "collector", "daemon", "webserver", "code_server"]
@@ -44,6 +45,7 @@ def demo(stack: Settings):  # noqa: ANN201
 
 def kill_everything(home: Path) -> int:
     """SIGKILL to every process of the stack, supervisord included."""
+    close_session()
     mark, killed = f"{home}:", 0
     for process in psutil.process_iter():
         try:
