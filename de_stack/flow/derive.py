@@ -25,7 +25,7 @@ from de_stack.flow.tables import Table, create, periods
 from de_stack.flow.widen import widen
 from de_stack.logs import line
 from de_stack.resources.lake import Lake
-from de_stack.resources.spark import asking, is_conflict, may_pass, open_session
+from de_stack.resources.spark import asking, open_session
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -81,7 +81,6 @@ def derive(
         PermanentFailure: no source yet, or a log disagrees with the ledger.
         TransientFailure: another writer of these hours was first, or a system was away.
     """
-    from pyspark.errors import PySparkException
     from pyspark.sql import functions as f
 
     lake, ledger = Lake(settings), Ledger(settings)
@@ -106,7 +105,7 @@ def derive(
         first=first.isoformat(),
         last=last.isoformat(),
     )
-    try:
+    with asking(settings, tried):
         session = open_session(settings, spark)
         if lost is not None:
             remake(settings, session, target, lost, run_id)
@@ -130,14 +129,6 @@ def derive(
             .option("userMetadata", metadata)
             .save(target.uri)
         )
-    except PySparkException as error:
-        if is_conflict(error):
-            raise TransientFailure(
-                tried, f"another writer was first: {str(error)[:300]}"
-            ) from error
-        if failure := may_pass(settings, tried, error):
-            raise failure from error
-        raise
     newest = commits.reconcile(lake, ledger, target)
     version = ledger.token_version(target.table_id, token)
     if version is None:

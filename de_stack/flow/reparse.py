@@ -29,7 +29,7 @@ from de_stack.flow.tables import Table, path, periods, saying
 from de_stack.flow.widen import columns_of, widen
 from de_stack.flow.write_slice import bronze_rows
 from de_stack.resources.lake import Lake
-from de_stack.resources.spark import is_conflict, may_pass, open_session
+from de_stack.resources.spark import asking, open_session
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -98,16 +98,9 @@ def reparse(
         topics = {row["topic_id"]: row["topic"] for row in found}
         rows = sum(row["n"] for row in found)
         one = _Day(settings, stream, table, version, min(hours), max(hours), topics, rows)
-        try:
-            yield one.run(open_session(settings, spark), run_id, dry_run)
-        except Exception as error:
-            tried = f"reparse {table.table_id} of {day}"
-            if is_conflict(error):
-                got = f"another writer was first: {str(error)[:300]}"
-                raise TransientFailure(tried, got) from error
-            if failure := may_pass(settings, tried, error):
-                raise failure from error
-            raise
+        with asking(settings, f"reparse {table.table_id} of {day}"):
+            done = one.run(open_session(settings, spark), run_id, dry_run)
+        yield done
 
 
 @dataclass(frozen=True)

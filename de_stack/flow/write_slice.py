@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from de_stack.flow import decoding, slices, tables
 from de_stack.resources.kafka import TopicState, spark_options
 from de_stack.resources.lake import Lake
-from de_stack.resources.spark import is_conflict, may_pass, open_session
+from de_stack.resources.spark import Conflict, asking, open_session
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -41,10 +42,7 @@ def write_slice(
     Raises:
         TransientFailure: Spark went away, or the lake's disk is full.
     """
-    from pyspark.errors import PySparkException
-
-    tried = f"land slice {number} of {state.topic}"
-    try:
+    with suppress(Conflict), asking(settings, f"land slice {number} of {state.topic}"):
         spark = open_session(settings, session)
         if is_new:
             tables.create(spark, Lake(settings), table)
@@ -57,12 +55,6 @@ def write_slice(
             .option("userMetadata", metadata)
             .save(table.uri)
         )
-    except PySparkException as error:
-        if is_conflict(error):
-            return
-        if failure := may_pass(settings, tried, error):
-            raise failure from error
-        raise
 
 
 def _rows(

@@ -87,14 +87,6 @@ def open_session(settings: Settings, session: Callable[[], SparkSession]) -> Spa
     return spark
 
 
-def is_conflict(error: Exception) -> bool:
-    """True when Delta refused a commit because another writer was first."""
-    text = f"{type(error).__name__} {error}"
-    # The last two: somebody else made the table between our look and our commit.
-    words = ("Concurrent", "DELTA_CONCURRENT", "DELTA_PROTOCOL_CHANGED", "DELTA_METADATA_CHANGED")
-    return any(word in text for word in words)
-
-
 def is_away(error: Exception) -> bool:
     """True when the Connect server went away under a call."""
     words = (
@@ -109,11 +101,24 @@ def is_away(error: Exception) -> bool:
     return any(word in str(error) for word in words)
 
 
+def is_conflict(error: Exception) -> bool:
+    """True when Delta refused a commit because another writer was first."""
+    text = f"{type(error).__name__} {error}"
+    # The last two: somebody else made the table between our look and our commit.
+    words = ("Concurrent", "DELTA_CONCURRENT", "DELTA_PROTOCOL_CHANGED", "DELTA_METADATA_CHANGED")
+    return any(word in text for word in words)
+
+
+class Conflict(TransientFailure):
+    """Another writer was first: the next try sees what it wrote."""
+
+
 @contextmanager
 def asking(settings: Settings, tried: str) -> Iterator[None]:
     """Make a failure of what has nothing to do with the call; other errors go on as they are.
 
     Raises:
+        Conflict: another writer was first.
         TransientFailure: the server went away, or the disk is full.
     """
     from pyspark.errors import PySparkException
@@ -121,15 +126,17 @@ def asking(settings: Settings, tried: str) -> Iterator[None]:
     try:
         yield
     except PySparkException as error:
-        if failure := may_pass(settings, tried, error):
+        if failure := _may_pass(settings, tried, error):
             raise failure from error
         raise
 
 
-def may_pass(settings: Settings, tried: str, error: Exception) -> TransientFailure | None:
-    """The failure for what has nothing to do with the call: the server went, the disk is full."""
+def _may_pass(settings: Settings, tried: str, error: Exception) -> TransientFailure | None:
+    said = str(error)[:300]
+    if is_conflict(error):
+        return Conflict(tried, f"another writer was first: {said}")
     if is_away(error):
-        return TransientFailure(tried, f"Spark went away: {str(error)[:300]}")
+        return TransientFailure(tried, f"Spark went away: {said}")
     if full := _FULL.search(str(error)):
         fix = f"free space on the file system of {settings.need('lake_uri')}"
         return TransientFailure(tried, f"the disk is full: {full[0].strip()[:300]}", fix)

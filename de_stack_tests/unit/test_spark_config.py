@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.errors import PySparkException
 
 from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.resources.kafka import client_options, spark_options
 from de_stack.resources.spark import (
+    Conflict,
+    asking,
     check_reachable,
     is_away,
     is_conflict,
-    may_pass,
     session_config,
 )
 from de_stack.settings import Settings
@@ -99,13 +101,18 @@ def test_sparks_errors_are_told_apart(text: str, conflict: bool, away: bool) -> 
 def test_a_full_disk_is_told_in_one_line_with_what_to_do() -> None:
     stack = "Caused by: java.io.IOException: /lake/part-0 (No space left on device)"
     settings = external(lake_uri="/lake")
-    failure = may_pass(
-        settings, "land", Exception(f"[TASK_WRITE_FAILED] x\n\tat y\n{stack}\n\tat z")
-    )
-    assert failure
-    assert failure.got == f"the disk is full: {stack}"
-    assert failure.fix == "free space on the file system of /lake"
-    assert may_pass(settings, "land", Exception("[UNRESOLVED_COLUMN] offset")) is None
+    with pytest.raises(TransientFailure) as e, asking(settings, "land"):
+        raise PySparkException(f"[TASK_WRITE_FAILED] x\n\tat y\n{stack}\n\tat z")
+    assert e.value.got == f"the disk is full: {stack}"
+    assert e.value.fix == "free space on the file system of /lake"
+
+
+def test_another_writer_is_a_failure_of_its_own_and_a_wrong_query_stays_what_it_is() -> None:
+    settings = external(lake_uri="/lake")
+    with pytest.raises(Conflict, match="another writer was first"), asking(settings, "land"):
+        raise PySparkException("[DELTA_CONCURRENT_APPEND] Files were added")
+    with pytest.raises(PySparkException, match="UNRESOLVED"), asking(settings, "land"):
+        raise PySparkException("[UNRESOLVED_COLUMN] offset")
 
 
 def test_plain_kafka_needs_an_address_only() -> None:
