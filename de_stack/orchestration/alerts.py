@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from de_stack.failures import TransientFailure
+from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.orchestration.blocks import STEP_TAG, STREAM_TAG
 from de_stack.orchestration.failed import why
 from de_stack.resources.alerts import Alerts
@@ -65,7 +65,8 @@ def write_sensor() -> dg.SensorDefinition:
 def send_sensor() -> dg.SensorDefinition:
     """Sends what was written, in order; what did not arrive goes again at the next tick.
 
-    Its cursor is how far the file has arrived. An alert may come twice (by its run id), never not.
+    Its cursor is how far the file has arrived. An alert may come twice (by its run id), never not;
+    one that the webhook refuses is logged as an error and keeps nothing else back.
     """
 
     @dg.sensor(
@@ -82,19 +83,23 @@ def send_sensor() -> dg.SensorDefinition:
             # A webhook that is set later is not told of the past.
             context.update_cursor(str(alerts.size()))
             return dg.SkipReason("no webhook: set DE_STACK_ALERT_WEBHOOK")
-        sent = 0
+        sent = refused = 0
         for alert, position in alerts.after(int(context.cursor or 0)):
-            if sent == _MOST_PER_TICK:
+            if sent + refused == _MOST_PER_TICK:
                 break
             try:
                 alerts.send(alert)
+                sent += 1
+            except PermanentFailure as failure:
+                context.log.error(str(failure))
+                refused += 1
             except TransientFailure as failure:
                 context.log.warning(str(failure))
                 return dg.SkipReason(
                     f"{sent} sent, the next one waits for the next tick: {failure}"
                 )
             context.update_cursor(str(position))
-            sent += 1
-        return dg.SkipReason(f"{sent} sent" if sent else "nothing new")
+        said = f"{sent} sent" if sent or refused else "nothing new"
+        return dg.SkipReason(f"{said}, {refused} refused" if refused else said)
 
     return sensor

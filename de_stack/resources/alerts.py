@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _DEADLINE_S = 5.0
 _FIRST_ERROR = 400
+# It reads what it is sent and wants none of it: the same bytes would be refused for ever.
+_REFUSED = (400, 413, 415, 422)
 
 
 class Alerts:
@@ -73,7 +75,7 @@ class Alerts:
         """Post an alert to the webhook.
 
         Raises:
-            PermanentFailure: no webhook is set.
+            PermanentFailure: no webhook is set, or it refused this very alert.
             TransientFailure: it did not take the alert within 5 s.
         """
         webhook, tried = self._settings.alert_webhook, f"send the alert of {alert.get('run_id')}"
@@ -91,6 +93,9 @@ class Alerts:
             # Its text may hold the address, which is a secret: whoever knows it can write there.
             fix = "correct DE_STACK_ALERT_WEBHOOK"
             raise TransientFailure(tried, type(error).__name__, fix) from None
+        if status in _REFUSED:
+            fix = f"read it with `de-stack alerts`; it stays in {self.path}"
+            raise PermanentFailure(tried, f"the webhook answered {status}", fix)
         if status >= _FIRST_ERROR:
             raise TransientFailure(tried, f"the webhook answered {status}")
 

@@ -182,6 +182,22 @@ def test_a_webhook_that_is_away_gets_every_alert_later_and_in_order(
     assert CANARY not in said
 
 
+def test_an_alert_that_the_webhook_refuses_keeps_no_other_back(
+    instance: dg.DagsterInstance, settings: Settings, webhook: Webhook
+) -> None:
+    settings = settings.model_copy(update={"alert_webhook": _secret(webhook.url)})
+    sensor, alerts = send_sensor(), Alerts(settings)
+    alerts.append({"run_id": "0"})
+    webhook.status = 400
+    said, cursor = tick(sensor, instance, settings, None)
+    assert said == "0 sent, 1 refused"
+    webhook.status = 200
+    alerts.append({"run_id": "1"})
+    assert tick(sensor, instance, settings, cursor)[0] == "1 sent"
+    assert [a["run_id"] for a in webhook.taken] == ["1"]
+    assert len(list(alerts.after(0))) == 2
+
+
 def test_a_webhook_that_does_not_answer_costs_five_seconds(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
