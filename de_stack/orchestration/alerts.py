@@ -66,7 +66,7 @@ def send_sensor() -> dg.SensorDefinition:
     """Sends what was written, in order; what did not arrive goes again at the next tick.
 
     Its cursor is how far the file has arrived. An alert may come twice (by its run id), never not;
-    one that the webhook refuses is logged as an error and keeps nothing else back.
+    one that the webhook refuses is logged and keeps nothing else back.
     """
 
     @dg.sensor(
@@ -91,7 +91,7 @@ def send_sensor() -> dg.SensorDefinition:
                 alerts.send(alert)
                 sent += 1
             except PermanentFailure as failure:
-                context.log.error(str(failure))
+                context.log.warning(str(failure))
                 refused += 1
             except TransientFailure as failure:
                 context.log.warning(str(failure))
