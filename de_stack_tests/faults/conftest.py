@@ -8,17 +8,15 @@ Belongs here: how many seeds, saying them, the fixture. Does not belong here: fa
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator
 
 import pytest
 
-from de_stack.flow.ledger_schema import ensure_schema
-from de_stack.resources.kafka import ensure_topics
 from de_stack.settings import Settings
 from de_stack_tests.faults import naive
 from de_stack_tests.faults.lab import Lab
+from de_stack_tests.integration.pipeline import enter_namespace
 from de_stack_tests.seeds import SEEDS
 
 
@@ -44,10 +42,7 @@ def settings(
     stack: Settings, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[Settings]:
     """A namespace of its own for each test, on the one set of services."""
-    monkeypatch.setenv("DE_STACK_NAMESPACE", f"f{os.urandom(4).hex()}")
-    settings = Settings()
-    ensure_topics(settings)
-    ensure_schema(settings)
+    settings = enter_namespace(monkeypatch)
     ways = [mark.args[0] for mark in request.node.iter_markers("naive")]
     with naive.applied(ways if request.config.getoption("--naive") else []):
         yield settings

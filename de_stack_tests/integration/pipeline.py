@@ -1,21 +1,39 @@
-"""What tests of a pipeline share: producing, running assets, reading results."""
+"""What tests of a pipeline share: a namespace, producing, running assets, reading results."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import uuid
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from de_stack import partitions
-from de_stack.resources.kafka import client_options
+from de_stack.flow.ledger_schema import ensure_schema
+from de_stack.resources.kafka import client_options, ensure_topics
 from de_stack.settings import Settings
 
+HOUR = timedelta(hours=1)
 CHAIN = ("silver_measures", "stats_measures", "published_stats_measures")
+
+
+def this_hour() -> datetime:
+    """The hour that is open now."""
+    return partitions.floor(datetime.now(UTC), "hour")
+
+
+def enter_namespace(monkeypatch: pytest.MonkeyPatch, name: str | None = None) -> Settings:
+    """Settings of a namespace, by default a new one: its topics and the ledger are there."""
+    monkeypatch.setenv("DE_STACK_NAMESPACE", name or f"t{os.urandom(4).hex()}")
+    settings = Settings()
+    ensure_topics(settings)
+    ensure_schema(settings)
+    return settings
 
 
 def measure(source: str, value: float, at: datetime, metric: str = "temperature") -> dict[str, Any]:

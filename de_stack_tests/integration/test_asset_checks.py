@@ -37,21 +37,26 @@ from de_stack.flow.table_check import check_table
 from de_stack.flow.tables import Table
 from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
-from de_stack_tests.integration.pipeline import CHAIN, materialize, measure, produce
-from de_stack_tests.integration.test_dead_letters import spark  # noqa: F401 - a fixture
-from de_stack_tests.integration.test_late import HOUR, settings, this_hour  # noqa: F401 - a fixture
+from de_stack_tests.integration.pipeline import (
+    CHAIN,
+    HOUR,
+    materialize,
+    measure,
+    produce,
+    this_hour,
+)
 from de_stack_tests.integration.test_ledger_rebuild import _HOLE, rows
 
 STREAM = load_stream("telemetry.measures")
 BAD = b'{"source_id": "a"}'
 
 
-def land(settings: Settings, *messages: dict | bytes) -> None:  # noqa: F811
+def land(settings: Settings, *messages: dict | bytes) -> None:
     produce(settings, list(messages))
     materialize(["bronze_measures"], this_hour())
 
 
-def lose_rows(settings: Settings, table: Table) -> None:  # noqa: F811
+def lose_rows(settings: Settings, table: Table) -> None:
     """A commit that looks like maintenance and takes rows, as a broken compaction would."""
     delta = Lake(settings).open(table.uri)
     assert delta is not None
@@ -67,7 +72,7 @@ def results(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluat
     }
 
 
-def test_every_check_passes_on_a_good_run_and_says_what_it_looked_at(settings) -> None:  # noqa: F811
+def test_every_check_passes_on_a_good_run_and_says_what_it_looked_at(settings) -> None:
     hour = this_hour() - 2 * HOUR
     produce(settings, [measure("a", 1.0, hour), measure("a", 2.0, hour)], ["one", "one"])
     found = results(materialize(["bronze_measures"], this_hour()))
@@ -90,7 +95,7 @@ def test_every_check_passes_on_a_good_run_and_says_what_it_looked_at(settings) -
     assert (said["hours"], said["good_rows"], said["duplicates"], said["silver"]) == (1, 2, 1, 1)
 
 
-def test_a_range_of_offsets_that_no_slice_has_is_named(settings) -> None:  # noqa: F811
+def test_a_range_of_offsets_that_no_slice_has_is_named(settings) -> None:
     land(settings, measure("a", 1.0, this_hour()))
     land(settings, measure("a", 2.0, this_hour()))
     assert landing_checks.offset_chain(settings, STREAM).broken == []
@@ -107,7 +112,7 @@ def test_a_range_of_offsets_that_no_slice_has_is_named(settings) -> None:  # noq
 
 
 @pytest.mark.parametrize("layer", ["bronze", "silver", "stats"])
-def test_a_table_that_lost_rows_or_has_others_is_not_the_ledgers(settings, layer) -> None:  # noqa: F811
+def test_a_table_that_lost_rows_or_has_others_is_not_the_ledgers(settings, layer) -> None:
     hour = this_hour() - 2 * HOUR
     land(settings, measure("a", 1.0, hour), measure("a", 2.0, hour))
     materialize(CHAIN, hour)
@@ -146,8 +151,8 @@ def test_a_table_that_lost_rows_or_has_others_is_not_the_ledgers(settings, layer
 
 
 def test_the_ledger_knows_what_a_reparse_has_moved_also_when_it_is_made_anew(
-    settings,  # noqa: F811
-    spark: Callable[[], SparkSession],  # noqa: F811
+    settings,
+    spark: Callable[[], SparkSession],
 ) -> None:
     hour, table = this_hour() - 2 * HOUR, bronze(settings, STREAM)
     hot = [json.dumps(measure("a", 9e12, hour - i * HOUR)).encode() for i in (0, 1)]
@@ -198,8 +203,8 @@ def test_the_ledger_knows_what_a_reparse_has_moved_also_when_it_is_made_anew(
 
 
 def test_open_dead_letters_over_the_budget_are_a_warning_until_they_are_settled(
-    settings,  # noqa: F811
-    spark: Callable[[], SparkSession],  # noqa: F811
+    settings,
+    spark: Callable[[], SparkSession],
 ) -> None:
     produce(settings, [measure("a", 1.0, this_hour())] * 4 + [BAD])
     found = results(materialize(["bronze_measures"], this_hour()))
@@ -223,7 +228,7 @@ def test_open_dead_letters_over_the_budget_are_a_warning_until_they_are_settled(
 
 
 def test_events_that_silver_lacks_and_events_that_never_landed_do_not_reconcile(
-    settings,  # noqa: F811
+    settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hour = this_hour() - 2 * HOUR
@@ -258,7 +263,7 @@ def test_events_that_silver_lacks_and_events_that_never_landed_do_not_reconcile(
     assert at_the_door(3).reason == ""
 
 
-def test_distinct_events_in_batches_are_those_of_all_rows_at_once(settings, monkeypatch) -> None:  # noqa: F811
+def test_distinct_events_in_batches_are_those_of_all_rows_at_once(settings, monkeypatch) -> None:
     hours = [this_hour() - timedelta(days=i % 4, hours=i % 3) for i in range(12)]
     # Each hour twice: the same event again, but for one hour.
     ids = [*[f"e{i % 5}" for i in range(12)] * 2][:-1] + ["other"]
@@ -282,7 +287,7 @@ def test_distinct_events_in_batches_are_those_of_all_rows_at_once(settings, monk
     assert some == {hour: at_once[hour] for hour in (first, last)}
 
 
-def test_freshness_is_the_newest_row_and_reads_the_newest_day_only(settings, monkeypatch) -> None:  # noqa: F811
+def test_freshness_is_the_newest_row_and_reads_the_newest_day_only(settings, monkeypatch) -> None:
     assert checks.newest(settings, STREAM) == (None, -1)
     hours = [this_hour() - timedelta(days=3), this_hour() - timedelta(days=1)]
     late = hours[-1] + timedelta(minutes=17)

@@ -4,32 +4,20 @@ import logging
 from datetime import UTC, datetime
 
 import dagster as dg
-import pytest
 from kafka.structs import TopicPartition
 
 from de_stack import partitions
 from de_stack.contracts import load_stream
 from de_stack.defs.telemetry import watch
 from de_stack.flow import offsets
-from de_stack.flow.ledger_schema import ensure_schema
 from de_stack.orchestration import blocks
 from de_stack.orchestration.blocks import STEP_TAG, STREAM_TAG, acknowledge
-from de_stack.resources.kafka import Kafka, ensure_topics
+from de_stack.resources.kafka import Kafka
 from de_stack.settings import Settings
 from de_stack_tests.integration.pipeline import materialize, measure, produce
 from de_stack_tests.integration.test_sensors import tick
 
 STREAM = load_stream("telemetry.measures")
-TAGS = {STREAM_TAG: "blocked.telemetry.measures", STEP_TAG: "land"}
-
-
-@pytest.fixture
-def settings(stack, monkeypatch) -> Settings:  # noqa: ANN001
-    monkeypatch.setenv("DE_STACK_NAMESPACE", "blocked")
-    settings = Settings()
-    ensure_topics(settings)
-    ensure_schema(settings)
-    return settings
 
 
 def delete_everything(settings: Settings) -> None:
@@ -43,6 +31,7 @@ def delete_everything(settings: Settings) -> None:
 def test_a_lost_range_blocks_its_stream_until_a_person_has_acknowledged_it(
     settings, monkeypatch
 ) -> None:
+    tags = {STREAM_TAG: f"{settings.namespace}.telemetry.measures", STEP_TAG: "land"}
     now = datetime.now(UTC)
     hour = partitions.floor(now, "hour")
     logging.getLogger("de_stack").setLevel(logging.INFO)
@@ -50,13 +39,13 @@ def test_a_lost_range_blocks_its_stream_until_a_person_has_acknowledged_it(
         produce(settings, [measure("a", 1.0, now)])
         asked = tick(watch.land_measures, settings, instance)
         assert isinstance(asked, dg.RunRequest)
-        assert asked.tags | TAGS == asked.tags
-        assert materialize(["bronze_measures"], hour, instance=instance, tags=TAGS).success
+        assert asked.tags | tags == asked.tags
+        assert materialize(["bronze_measures"], hour, instance=instance, tags=tags).success
 
         produce(settings, [measure("a", 2.0, now)] * 20)
         delete_everything(settings)
         done = materialize(
-            ["bronze_measures"], hour, instance=instance, tags=TAGS, raise_on_error=False
+            ["bronze_measures"], hour, instance=instance, tags=tags, raise_on_error=False
         )
         assert not done.success
         said = str(tick(watch.land_measures, settings, instance))
@@ -77,6 +66,6 @@ def test_a_lost_range_blocks_its_stream_until_a_person_has_acknowledged_it(
         )
         assert (step, run_id) == ("land", done.run_id)
         assert isinstance(tick(watch.land_measures, settings, instance), dg.RunRequest)
-        assert materialize(["bronze_measures"], hour, instance=instance, tags=TAGS).success
+        assert materialize(["bronze_measures"], hour, instance=instance, tags=tags).success
         assert tick(watch.land_measures, settings, instance) == "nothing new in Kafka"
-    assert blocks.subject_of(settings, STREAM.name) == TAGS[STREAM_TAG]
+    assert blocks.subject_of(settings, STREAM.name) == tags[STREAM_TAG]

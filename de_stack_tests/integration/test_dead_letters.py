@@ -18,10 +18,9 @@ from de_stack.flow import replay as again
 from de_stack.flow.bronze import bronze
 from de_stack.flow.dead_letters import enter_letters, has_news
 from de_stack.flow.ledger import Ledger
-from de_stack.flow.ledger_schema import ensure_schema
 from de_stack.flow.letter_ledger import LetterLedger
 from de_stack.flow.letters import REPLAY_OF, Letter
-from de_stack.resources.kafka import Kafka, ensure_topics
+from de_stack.resources.kafka import Kafka
 from de_stack.resources.kafka_messages import Message, read_range
 from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
@@ -36,25 +35,6 @@ LOOSE = replace(
     version="1.1.0",
     fields=tuple(replace(f, maximum=1e15) if f.name == "value" else f for f in STREAM.fields),
 )
-
-
-@pytest.fixture
-def settings(stack, monkeypatch, request) -> Settings:  # noqa: ANN001
-    monkeypatch.setenv("DE_STACK_NAMESPACE", "d" + str(abs(hash(request.node.name)) % 10**9))
-    settings = Settings()
-    ensure_topics(settings)
-    ensure_schema(settings)
-    return settings
-
-
-@pytest.fixture
-def spark(settings) -> Callable[[], SparkSession]:  # noqa: ANN001
-    from dagster_pyspark import LazyPySparkResource
-
-    from de_stack.resources.spark import session_config
-
-    lazy = LazyPySparkResource(spark_config=session_config(settings))
-    return lambda: lazy.spark_session
 
 
 def landed(settings: Settings, spark: Callable[[], SparkSession]) -> land.Landing:

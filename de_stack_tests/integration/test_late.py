@@ -17,33 +17,23 @@ from de_stack.defs.telemetry import serve, watch
 from de_stack.failures import PermanentFailure
 from de_stack.flow import counts, late
 from de_stack.flow.ledger import Ledger
-from de_stack.flow.ledger_schema import ensure_schema
 from de_stack.flow.refine import silver
 from de_stack.orchestration.ticks import _MAX_PERIODS
-from de_stack.resources.kafka import ensure_topics
 from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
 from de_stack.settings import Settings
-from de_stack_tests.integration.pipeline import CHAIN, materialize, measure, produce, serving
+from de_stack_tests.integration.pipeline import (
+    CHAIN,
+    HOUR,
+    materialize,
+    measure,
+    produce,
+    serving,
+    this_hour,
+)
 from de_stack_tests.integration.test_sensors import tick
 
 STREAM = load_stream("telemetry.measures")
-HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def settings(stack, monkeypatch, request) -> Settings:  # noqa: ANN001
-    """A namespace of its own for each test, new in each session of a kept stack."""
-    name = f"l{abs(hash((request.node.name, time.time()))) % 10**9}"
-    monkeypatch.setenv("DE_STACK_NAMESPACE", name)
-    settings = Settings()
-    ensure_topics(settings)
-    ensure_schema(settings)
-    return settings
-
-
-def this_hour() -> datetime:
-    return partitions.floor(datetime.now(UTC), "hour")
 
 
 def send(settings: Settings, *hours: datetime) -> None:

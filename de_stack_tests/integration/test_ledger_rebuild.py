@@ -23,23 +23,24 @@ from de_stack.flow.refine import silver
 from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
 from de_stack.settings import Settings
-from de_stack_tests.integration.pipeline import CHAIN, materialize, measure, produce
-from de_stack_tests.integration.test_late import (
+from de_stack_tests.integration.pipeline import (
+    CHAIN,
     HOUR,
-    STREAM,
-    settings,  # noqa: F401 - a fixture
+    materialize,
+    measure,
+    produce,
     this_hour,
-    view,
 )
+from de_stack_tests.integration.test_late import STREAM, view
 
 
-def rows(settings: Settings, sql: str, *values: Any) -> list[tuple[Any, ...]]:  # noqa: F811
+def rows(settings: Settings, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     with Postgres(settings, "ledger").transaction("in a test") as db:
         done = db.execute(sql.encode(), values)
         return done.fetchall() if done.description else []
 
 
-def everything(settings: Settings) -> dict[str, Any]:  # noqa: F811
+def everything(settings: Settings) -> dict[str, Any]:
     """What the ledger knows of this namespace, without when and in which order it was told."""
     mine = f"{settings.namespace}.%"
     return {
@@ -65,24 +66,19 @@ def everything(settings: Settings) -> dict[str, Any]:  # noqa: F811
     }
 
 
-def disagreements(settings: Settings) -> list[str]:  # noqa: F811
+def disagreements(settings: Settings) -> list[str]:
     return [f"{c.name.split('.')[-1]}: {text}" for c in check(settings) for text in c.disagreements]
 
 
 @pytest.fixture
-def mixed(settings, monkeypatch) -> Settings:  # noqa: ANN001, F811
+def mixed(settings, spark, monkeypatch) -> Settings:  # noqa: ANN001
     """Hours that are done, held, released and new; a look-back of a second instead of days."""
-    from dagster_pyspark import LazyPySparkResource
-
-    from de_stack.resources.spark import session_config
-
     quick = dataclasses.replace(STREAM, look_back=timedelta(seconds=1))
     monkeypatch.setattr(f"{__name__}.STREAM", quick)
-    spark = LazyPySparkResource(spark_config=session_config(settings))
 
     def landed(*hours: datetime) -> None:
         produce(settings, [measure("a", 1.0, hour) for hour in hours])
-        land.land(settings, quick, lambda: spark.spark_session, "test")
+        land.land(settings, quick, spark, "test")
 
     done, held, released, new = (this_hour() - timedelta(days=9) + i * HOUR for i in range(4))
     landed(done, held, released)

@@ -14,10 +14,8 @@ from de_stack.flow import refine as refine_module
 from de_stack.flow.bronze import bronze
 from de_stack.flow.counts import count
 from de_stack.flow.ledger import Ledger
-from de_stack.flow.ledger_schema import ensure_schema
 from de_stack.flow.maintenance import maintain
 from de_stack.flow.refine import refine, silver
-from de_stack.resources.kafka import ensure_topics
 from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
 from de_stack_tests.integration.pipeline import (
@@ -31,15 +29,6 @@ from de_stack_tests.integration.pipeline import (
 
 STREAM = load_stream("telemetry.measures")
 HOUR = partitions.floor(datetime.now(UTC) - timedelta(hours=3), "hour")
-
-
-@pytest.fixture
-def settings(stack, monkeypatch, request) -> Settings:  # noqa: ANN001
-    monkeypatch.setenv("DE_STACK_NAMESPACE", "m" + str(abs(hash(request.node.name)) % 10**9))
-    settings = Settings()
-    ensure_topics(settings)
-    ensure_schema(settings)
-    return settings
 
 
 def send_and_land(settings: Settings, value: float) -> None:
@@ -73,18 +62,13 @@ def test_maintenance_changes_no_row_and_nothing_becomes_pending(settings) -> Non
 
 
 @pytest.fixture
-def two_files(settings):  # noqa: ANN001, ANN201
+def two_files(settings, spark):  # noqa: ANN001, ANN201
     """Silver with two hours of one day, a file each; (the table, what refines its first hour)."""
-    from dagster_pyspark import LazyPySparkResource
-
-    from de_stack.resources.spark import session_config
-
-    spark = LazyPySparkResource(spark_config=session_config(settings))
     target = silver(settings, STREAM)
 
     def refine_hour(hour: int) -> None:
         at = HOUR.replace(hour=hour)
-        refine(settings, STREAM, at, at, lambda: spark.spark_session, f"hour {hour}")
+        refine(settings, STREAM, at, at, spark, f"hour {hour}")
 
     for hour in (10, 11):
         produce(settings, [measure("a", float(hour), HOUR.replace(hour=hour))])

@@ -12,7 +12,6 @@ from kafka.structs import TopicPartition
 from de_stack.contracts import load_stream
 from de_stack.failures import PermanentFailure
 from de_stack.flow import counts, land, offsets
-from de_stack.flow.ledger_schema import ensure_schema
 from de_stack.flow.offsets import standing
 from de_stack.resources.kafka import Kafka, TopicState, client_options, ensure_topics
 from de_stack.settings import Settings
@@ -22,22 +21,8 @@ STREAM = load_stream("telemetry.measures")
 
 
 @pytest.fixture
-def settings(stack, monkeypatch, request) -> Settings:  # noqa: ANN001
-    monkeypatch.setenv("DE_STACK_NAMESPACE", "o" + str(abs(hash(request.node.name)) % 10**9))
-    settings = Settings()
-    ensure_topics(settings)
-    ensure_schema(settings)
-    return settings
-
-
-@pytest.fixture
-def landed(settings) -> Callable[[], land.Landing]:  # noqa: ANN001
-    from dagster_pyspark import LazyPySparkResource
-
-    from de_stack.resources.spark import session_config
-
-    spark = LazyPySparkResource(spark_config=session_config(settings))
-    return lambda: land.land(settings, STREAM, lambda: spark.spark_session, "test")
+def landed(settings, spark) -> Callable[[], land.Landing]:  # noqa: ANN001
+    return lambda: land.land(settings, STREAM, spark, "test")
 
 
 def state_of(settings: Settings) -> TopicState:

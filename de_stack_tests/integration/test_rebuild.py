@@ -26,9 +26,16 @@ from de_stack.flow.table_check import check_table
 from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
 from de_stack.settings import Settings
-from de_stack_tests.integration.pipeline import CHAIN, materialize, measure, produce, serving
+from de_stack_tests.integration.pipeline import (
+    CHAIN,
+    HOUR,
+    materialize,
+    measure,
+    produce,
+    serving,
+    this_hour,
+)
 from de_stack_tests.integration.test_asset_checks import lose_rows
-from de_stack_tests.integration.test_late import HOUR, settings, this_hour  # noqa: F401 - a fixture
 
 STREAM = load_stream("telemetry.measures")
 # Once: the hour may end while a test runs.
@@ -40,7 +47,7 @@ HOURLY = (
 
 
 @pytest.fixture
-def filled(settings, monkeypatch) -> Iterator[Settings]:  # noqa: ANN001, F811
+def filled(settings, monkeypatch) -> Iterator[Settings]:  # noqa: ANN001
     """Two neighbouring hours and one two months before, all published."""
     with dg.DagsterInstance.ephemeral() as instance:
         monkeypatch.setattr(dg.DagsterInstance, "get", lambda: _Kept(instance))
@@ -74,11 +81,11 @@ def typed(*words: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in result.output.splitlines() if line.startswith("{")]
 
 
-def rows_of(settings: Settings, table: Any) -> list[dict]:  # noqa: F811
+def rows_of(settings: Settings, table: Any) -> list[dict]:
     return Lake(settings).query(table.uri, "select * from t order by event_hour").to_pylist()
 
 
-def published(settings: Settings) -> list[tuple]:  # noqa: F811
+def published(settings: Settings) -> list[tuple]:
     schema = settings.names.schema("telemetry")
     return serving(settings, f"select * from {schema}.stats_measures order by window_start")
 

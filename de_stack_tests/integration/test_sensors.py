@@ -1,6 +1,5 @@
 """What the sensors ask for, on a real broker and a real ledger."""
 
-import secrets
 import subprocess
 import sys
 import time
@@ -15,22 +14,10 @@ from de_stack import partitions
 from de_stack.defs import killed_runs
 from de_stack.defs.telemetry import watch
 from de_stack.failures import TransientFailure
-from de_stack.flow.ledger_schema import ensure_schema
 from de_stack.orchestration import orphans
 from de_stack.orchestration.blocks import STEP_TAG, STREAM_TAG
-from de_stack.resources.kafka import ensure_topics
 from de_stack.settings import Settings
 from de_stack_tests.integration.pipeline import CHAIN, materialize, measure, produce
-
-
-@pytest.fixture
-def settings(stack, monkeypatch) -> Settings:  # noqa: ANN001
-    """A namespace of its own for each test: what one leaves waiting must not show in another."""
-    monkeypatch.setenv("DE_STACK_NAMESPACE", f"sensors_{secrets.token_hex(4)}")
-    settings = Settings()
-    ensure_topics(settings)
-    ensure_schema(settings)
-    return settings
 
 
 def tick(

@@ -4,7 +4,7 @@ import math
 import statistics
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -18,8 +18,6 @@ from de_stack.flow import checks, counts, land, tables
 from de_stack.flow import refine as refine_to
 from de_stack.flow.bronze import bronze
 from de_stack.flow.ledger import Ledger
-from de_stack.flow.ledger_schema import ensure_schema
-from de_stack.resources.kafka import ensure_topics
 from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
 from de_stack.settings import Settings
@@ -30,25 +28,11 @@ from de_stack_tests.integration.pipeline import (
     metadata,
     produce,
     serving,
+    session,
+    this_hour,
 )
 
 STREAM = load_stream("telemetry.measures")
-
-
-@pytest.fixture
-def settings(stack, monkeypatch, request) -> Settings:  # noqa: ANN001
-    """A namespace of its own for each test, on the one set of services."""
-    name = "t" + str(abs(hash(request.node.name)) % 10**9)
-    monkeypatch.setenv("DE_STACK_NAMESPACE", name)
-    settings = Settings()
-    assert settings.namespace == name
-    ensure_topics(settings)
-    ensure_schema(settings)
-    return settings
-
-
-def this_hour() -> datetime:
-    return partitions.floor(datetime.now(UTC), "hour")
 
 
 def pending(settings: Settings) -> list[datetime]:
@@ -169,8 +153,8 @@ def test_a_period_that_a_killed_run_derived_is_told_to_dagster_by_the_next_run(s
     first, second = (this_hour() - timedelta(hours=h) for h in (7, 4))
     produce(settings, [measure("a", 1.0, first), measure("a", 1.0, second)])
     with dg.DagsterInstance.ephemeral() as instance:
-        land.land(settings, STREAM, lambda: _session(settings), "killed before it could say so")
-        refine_to.refine(settings, STREAM, first, first, lambda: _session(settings), "killed, too")
+        land.land(settings, STREAM, session(settings), "killed before it could say so")
+        refine_to.refine(settings, STREAM, first, first, session(settings), "killed, too")
         silver, bronze = (dg.AssetKey(["telemetry", f"{x}_measures"]) for x in ("silver", "bronze"))
         assert not instance.get_materialized_partitions(silver)
         materialize(["silver_measures"], second, instance=instance)
@@ -195,7 +179,7 @@ def test_a_serving_table_that_was_dropped_comes_back_with_its_rows(settings) -> 
 def test_two_landings_at_once_land_each_offset_once(settings) -> None:
     at = this_hour()
     produce(settings, [measure("a", float(i), at) for i in range(3000)])
-    spark = _session(settings)
+    spark = session(settings)()
     small = Settings(slice_max_rows=1000)
     landings: list[land.Landing] = []
     failures: list[BaseException] = []
@@ -230,12 +214,12 @@ def test_a_folder_that_is_no_table_is_refused_by_name_and_left_alone(settings) -
     with pytest.raises(
         PermanentFailure, match=r"bronze_measures.* is not empty and no Delta table"
     ):
-        land.land(settings, STREAM, lambda: _session(settings), "r")
+        land.land(settings, STREAM, session(settings), "r")
     assert [p.name for p in place.parent.iterdir()] == ["mine.txt"]
 
 
 def test_a_table_that_somebody_else_is_making_is_waited_for_and_used(settings) -> None:
-    table, spark = bronze(settings, STREAM), _session(settings)
+    table, spark = bronze(settings, STREAM), session(settings)()
     elsewhere = replace(table, uri=f"{table.uri}_elsewhere")
     tables.create(spark, Lake(settings), elsewhere)
     # What another maker looks like in the middle: its folder is there, its commit is not.
@@ -280,11 +264,3 @@ def test_publishing_an_older_version_changes_nothing(settings) -> None:
     assert (done.rows, done.hours, done.skipped) == (0, 0, 1)
     table = f"{settings.names.schema('telemetry')}.stats_measures"
     assert serving(settings, f"select count from {table}") == [(2,)]
-
-
-def _session(settings: Settings):  # noqa: ANN202
-    from dagster_pyspark import LazyPySparkResource
-
-    from de_stack.resources.spark import session_config
-
-    return LazyPySparkResource(spark_config=session_config(settings)).spark_session

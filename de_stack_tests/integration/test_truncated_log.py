@@ -20,35 +20,25 @@ from de_stack.defs.telemetry import serve
 from de_stack.failures import PermanentFailure
 from de_stack.flow import counts, land
 from de_stack.flow.bronze import bronze
-from de_stack.flow.ledger_schema import ensure_schema
 from de_stack.flow.refine import refine, silver
 from de_stack.flow.repair import repair
 from de_stack.flow.tables import Table
-from de_stack.resources.kafka import Kafka, ensure_topics
+from de_stack.resources.kafka import Kafka
 from de_stack.settings import Settings
-from de_stack_tests.integration.pipeline import CHAIN, materialize, measure, produce, serving
+from de_stack_tests.integration.pipeline import (
+    CHAIN,
+    enter_namespace,
+    materialize,
+    measure,
+    produce,
+    serving,
+    session,
+)
 from de_stack_tests.seeds import SEEDS
 from de_stack_tests.sessions import close_session
 
 STREAM = load_stream("telemetry.measures")
 HOUR = partitions.floor(datetime.now(UTC), "hour") - timedelta(hours=2)
-
-
-@pytest.fixture
-def settings(stack, monkeypatch, request) -> Settings:  # noqa: ANN001
-    monkeypatch.setenv("DE_STACK_NAMESPACE", "c" + str(abs(hash(request.node.name)) % 10**9))
-    settings = Settings()
-    ensure_topics(settings)
-    ensure_schema(settings)
-    return settings
-
-
-def session(settings: Settings):  # noqa: ANN201
-    from dagster_pyspark import LazyPySparkResource
-
-    from de_stack.resources.spark import session_config
-
-    return LazyPySparkResource(spark_config=session_config(settings)).spark_session
 
 
 def send(settings: Settings, rows: int, at: datetime = HOUR) -> None:
@@ -83,15 +73,6 @@ def restart_spark(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Settin
     return again
 
 
-def namespace(monkeypatch: pytest.MonkeyPatch, name: str) -> Settings:
-    """A stream of its own: Spark is restarted once for all of them."""
-    monkeypatch.setenv("DE_STACK_NAMESPACE", name)
-    settings = Settings()
-    ensure_topics(settings)
-    ensure_schema(settings)
-    return settings
-
-
 def test_cut_landings_are_refused_by_all_and_land_again_after_the_repair(
     stack, monkeypatch
 ) -> None:
@@ -100,12 +81,12 @@ def test_cut_landings_are_refused_by_all_and_land_again_after_the_repair(
     names = [f"{mark}_{i}" for i in range(len(cuts))]
     for name, (how, keep_checksums) in zip(names, cuts, strict=True):
         print(f"{name}: {how} is left, checksums {'stay' if keep_checksums else 'go'}")
-        refused_and_repaired(namespace(monkeypatch, name), how, keep_checksums)
+        refused_and_repaired(enter_namespace(monkeypatch, name), how, keep_checksums)
     restart_spark(monkeypatch, Settings())
     for name in names:
         print(name)
-        settings = namespace(monkeypatch, name)
-        land.land(settings, STREAM, lambda s=settings: session(s), "after")
+        settings = enter_namespace(monkeypatch, name)
+        land.land(settings, STREAM, session(settings), "after")
         found = counts.count(settings, STREAM)
         assert (found.bronze, found.waiting, found.dead) == (30, 0, 0)
 
@@ -113,14 +94,14 @@ def test_cut_landings_are_refused_by_all_and_land_again_after_the_repair(
 def refused_and_repaired(settings: Settings, how: str, keep_checksums: bool) -> None:
     for run in ("first", "second"):
         send(settings, 10)
-        land.land(settings, STREAM, lambda: session(settings), run)
+        land.land(settings, STREAM, session(settings), run)
     table = bronze(settings, STREAM)
     cut(table, how, keep_checksums)
     send(settings, 10)
     tries: list[Callable[[], object]] = [
         lambda: counts.count(settings, STREAM),
-        lambda: land.land(settings, STREAM, lambda: session(settings), "third"),
-        lambda: refine(settings, STREAM, HOUR, HOUR, lambda: session(settings), "r"),
+        lambda: land.land(settings, STREAM, session(settings), "third"),
+        lambda: refine(settings, STREAM, HOUR, HOUR, session(settings), "r"),
     ]
     for attempt in (*tries, *tries):
         with pytest.raises(PermanentFailure, match="read (commit 2|the log) of"):
@@ -138,7 +119,7 @@ def test_cut_derived_tables_are_derived_again_and_their_readers_follow(stack, mo
     rng, mark = random.Random(seed), f"d{os.urandom(3).hex()}"
     readers = {"silver": "stats_measures", "stats": "published_stats_measures"}
     for of, reader in readers.items():
-        settings = namespace(monkeypatch, f"{mark}_{of}")
+        settings = enter_namespace(monkeypatch, f"{mark}_{of}")
         for rows in (5, 7):
             send(settings, rows)
             materialize(["bronze_measures"], HOUR)
@@ -154,7 +135,7 @@ def test_cut_derived_tables_are_derived_again_and_their_readers_follow(stack, mo
         assert done.hours == 1
     restart_spark(monkeypatch, Settings())
     for of in readers:
-        settings = namespace(monkeypatch, f"{mark}_{of}")
+        settings = enter_namespace(monkeypatch, f"{mark}_{of}")
         send(settings, 1)
         materialize(["bronze_measures"], HOUR)
         materialize(CHAIN, HOUR)
@@ -167,9 +148,9 @@ def test_cut_derived_tables_are_derived_again_and_their_readers_follow(stack, mo
 
 def test_what_kafka_no_longer_has_is_named_after_the_repair(settings) -> None:
     send(settings, 3)
-    land.land(settings, STREAM, lambda: session(settings), "first")
+    land.land(settings, STREAM, session(settings), "first")
     send(settings, 4)
-    land.land(settings, STREAM, lambda: session(settings), "second")
+    land.land(settings, STREAM, session(settings), "second")
     table = bronze(settings, STREAM)
     cut(table, "nothing", keep_checksums=False)
     state = Kafka(settings).topic_state(settings.names.topic("telemetry", "measures"))
@@ -179,12 +160,12 @@ def test_what_kafka_no_longer_has_is_named_after_the_repair(settings) -> None:
         client.delete_records({TopicPartition(state.topic, partition): 5})
     repair(settings, table, "repair")
     with pytest.raises(PermanentFailure, match=rf"partition {partition} offsets 3\.\.4"):
-        land.land(settings, STREAM, lambda: session(settings), "after")
+        land.land(settings, STREAM, session(settings), "after")
 
 
 def test_a_table_that_is_whole_is_not_touched(settings) -> None:
     send(settings, 3)
-    land.land(settings, STREAM, lambda: session(settings), "first")
+    land.land(settings, STREAM, session(settings), "first")
     table = bronze(settings, STREAM)
     # Spark may still be writing checksums of its own.
     files = sorted((Path(table.uri) / "_delta_log").glob("*.json"))

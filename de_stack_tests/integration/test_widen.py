@@ -15,9 +15,12 @@ from de_stack.flow.ledger_check import check
 from de_stack.flow.widen import widen
 from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
-from de_stack_tests.integration.pipeline import measure, produce
-from de_stack_tests.integration.test_dead_letters import spark  # noqa: F401 - a fixture
-from de_stack_tests.integration.test_late import HOUR, settings, this_hour  # noqa: F401 - a fixture
+from de_stack_tests.integration.pipeline import (
+    HOUR,
+    measure,
+    produce,
+    this_hour,
+)
 
 STREAM = load_stream("telemetry.measures")
 # Between the others, and called as a column of every bronze table is.
@@ -29,8 +32,8 @@ WIDER = replace(
 
 
 def test_landing_refining_and_reparsing_go_on_with_a_field_that_the_contract_gained(
-    settings: Settings,  # noqa: F811
-    spark: Callable[[], SparkSession],  # noqa: F811
+    settings: Settings,
+    spark: Callable[[], SparkSession],
 ) -> None:
     hour, table, lake = this_hour() - 2 * HOUR, bronze(settings, WIDER), Lake(settings)
 
