@@ -3,11 +3,14 @@
 Belongs here: finding and failing them, and the sensor that does. Does not belong here: what else
 keeps a run back (`ticks.py`).
 
-Run monitoring watches the default launcher's runs until they start, not after. Their processes are
-children of the code server, and so are sensors: a process id means the same to both.
+Run monitoring watches the default launcher's runs until they start, for minutes, and not after.
+Their processes are children of the code server, in which sensors are evaluated: a process id means
+the same to both, and a server of which a run has not been asked knows nothing of it.
 """
 
 from __future__ import annotations
+
+import os
 
 import dagster as dg
 import psutil
@@ -15,31 +18,44 @@ import psutil
 from de_stack.settings import Settings
 
 _SWEEP_SECONDS = 30
-_WITH_PROCESS = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+_WITH_PROCESS = (
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+_STARTING, _START = dg.DagsterEventType.RUN_STARTING, dg.DagsterEventType.RUN_START
+# multiprocessing's command line for a child that begins anew: Dagster's run workers.
+_WORKER = "multiprocessing.spawn import spawn_main"
 
 
 def fail_if_gone(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """True, and the run is marked failed, if the process that executed it does not live."""
+    """True, and the run is marked failed, if the process that executes it does not live.
+
+    A process that begins after its run was marked failed does nothing: Dagster sees to that.
+    """
     if run.status not in _WITH_PROCESS:
         return False
     if type(instance.run_launcher).__name__ != "DefaultRunLauncher":
         return False  # its worker may be on another machine
-    records = instance.get_records_for_run(
-        run.run_id, of_type=dg.DagsterEventType.RUN_START, limit=1
-    ).records
+    event = _STARTING if run.status == dg.DagsterRunStatus.STARTING else _START
+    records = instance.get_records_for_run(run.run_id, of_type=event, limit=1).records
     if not records:
         return False
     entry = records[0].event_log_entry
-    pid = entry.dagster_event.pid if entry.dagster_event else None
-    if pid is None or _lives(pid, entry.timestamp):
-        return False
-    # It may have ended well between our two looks.
+    if event == _STARTING:
+        if entry.timestamp >= _server_since() or _begins_elsewhere(entry.timestamp):
+            return False
+        why = "The code server that was asked for this run was killed before the run had started."
+    else:
+        pid = entry.dagster_event.pid if entry.dagster_event else None
+        if pid is None or _lives(pid, entry.timestamp):
+            return False
+        why = f"The run's process {pid} is gone: it was killed. What it committed is adopted."
+    # It may have ended well, or started, between our two looks.
     now = instance.get_run_by_id(run.run_id)
-    if now is None or now.status not in _WITH_PROCESS:
+    if now is None or now.status != run.status:
         return False
-    instance.report_run_failed(
-        now, f"The run's process {pid} is gone: it was killed. What it committed is adopted."
-    )
+    instance.report_run_failed(now, why)
     return True
 
 
@@ -86,3 +102,24 @@ def _lives(pid: int, seen: float) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= seen + 1
     except psutil.NoSuchProcess:
         return False
+
+
+def _server_since() -> float:
+    """When this code server began, as seconds since the epoch."""
+    return psutil.Process().create_time()
+
+
+def _begins_elsewhere(asked: float) -> bool:
+    """True if a worker lives that began between `asked` and this server: a dead server's child.
+
+    It has yet to say which run it is for.
+    """
+    since = _server_since()
+    for process in psutil.process_iter(["cmdline", "create_time", "uids"]):
+        known = process.info
+        if not asked - 1 <= (known["create_time"] or 0) < since:
+            continue
+        is_ours = known["uids"] and known["uids"].real == os.getuid()
+        if is_ours and _WORKER in " ".join(known["cmdline"] or ()):
+            return True
+    return False

@@ -132,6 +132,28 @@ def test_killed_code_server_run_worker_daemon_and_broker_come_back_and_nothing_i
     settled(account)
 
 
+def test_a_run_that_dies_with_its_code_server_before_it_began_costs_seconds(
+    live: Settings, account: Account, instance: dg.DagsterInstance
+) -> None:
+    asked = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING])
+    account.post(50)
+    until(lambda: bool(instance.get_run_ids(asked)) and bool(workers()), 60, "no run was asked for")
+    # Past the daemon's call, which would fail with the server: the worker imports for seconds.
+    time.sleep(1)
+    (run_id, *_) = instance.get_run_ids(asked)
+    began = time.monotonic()
+    server = psutil.Process(pid_of(live, "code_server"))
+    # The server before its children, which it would tell Dagster of.
+    for process in (server, *server.children(recursive=True)):
+        process.kill()
+    settled(account)
+    # Dagster itself gives a run up that has not started within three minutes.
+    assert time.monotonic() - began < 90
+    run = instance.get_run_by_id(run_id)
+    assert run
+    assert run.status == dg.DagsterRunStatus.FAILURE
+
+
 def test_while_the_broker_is_away_for_a_minute_ticks_say_so_in_seconds_and_the_daemon_lives(
     live: Settings, account: Account, instance: dg.DagsterInstance
 ) -> None:

@@ -28,7 +28,7 @@ from de_stack_tests.integration.pipeline import (
 )
 
 STREAM = load_stream("telemetry.measures")
-HOUR = partitions.floor(datetime.now(UTC) - timedelta(hours=3), "hour")
+HOUR = partitions.floor(datetime.now(UTC) - timedelta(days=1), "hour")
 
 
 def send_and_land(settings: Settings, value: float) -> None:

@@ -159,6 +159,34 @@ def test_runs_of_a_shared_dagster_may_be_on_other_machines_and_are_left_alone(
     assert status_of(instance, elsewhere) == dg.DagsterRunStatus.STARTED
 
 
+def test_a_run_that_had_not_begun_when_its_code_server_was_killed_is_failed_at_once(
+    settings, killed, monkeypatch
+) -> None:
+    instance, _ = killed
+    produce(settings, [measure("a", 1.0, datetime.now(UTC))])
+    tags = {STREAM_TAG: settings.names.topic("telemetry", "measures"), STEP_TAG: "land"}
+    run = instance.create_run_for_job(_job, status=dg.DagsterRunStatus.NOT_STARTED, tags=tags)
+    instance.report_dagster_event(
+        dg.DagsterEvent(dg.DagsterEventType.RUN_STARTING.value, "_job"), run.run_id
+    )
+
+    def said() -> dg.RunRequest | str:
+        return tick(watch.land_measures, settings, instance)
+
+    # This server was asked for it, and will say what became of it.
+    assert "is at it" in str(said())
+    # What it looks like when the server that was asked is gone, and its child goes on.
+    words = "from multiprocessing.spawn import spawn_main; import time; time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", words]) as worker:
+        time.sleep(0.2)
+        since = time.time()
+        monkeypatch.setattr(orphans, "_server_since", lambda: since)
+        assert "is at it" in str(said())
+        worker.kill()
+    assert isinstance(said(), dg.RunRequest)
+    assert status_of(instance, run.run_id) == dg.DagsterRunStatus.FAILURE
+
+
 def test_a_run_that_ends_well_while_it_is_looked_at_stays_a_success(killed, monkeypatch) -> None:
     instance, started = killed
     run_id = started({})
