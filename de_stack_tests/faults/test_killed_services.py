@@ -73,7 +73,7 @@ def _in_the_transaction(lab: Lab, worker: Worker) -> None:
     with psycopg.connect(lab.settings.need("serving_dsn"), autocommit=True) as db:
         while not db.execute(taken).fetchall():
             assert worker.lives, "the tick ended and had published nothing"
-            time.sleep(0.001)
+            time.sleep(0.003)
     time.sleep(lab.pick(0, 0.1))
 
 
