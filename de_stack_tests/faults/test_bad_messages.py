@@ -33,7 +33,7 @@ from de_stack.sources.collector.receive import Entrance, Limits, Receiver
 from de_stack.sources.collector.under_way import Budget
 from de_stack_tests.fakes import FakeMeters
 from de_stack_tests.faults.messages import AT, CASES, GOOD, STREAM, Case, has
-from de_stack_tests.integration.pipeline import CHAIN, materialize, serving
+from de_stack_tests.integration.pipeline import CHAIN, materialize, serving, this_hour
 
 # A broker's default limit for a batch; with 72 bytes around a message without key and headers.
 TOPIC_BYTES, AROUND = 1_048_588, 72
@@ -117,7 +117,7 @@ def test_each_message_is_a_row_or_a_dead_letter_with_its_reason_and_the_door_say
             producer.send(topic, value, key=b"k", headers=[("ce_id", name.encode())])
     producer.send(topic, GOOD, key=b"k", headers=[("ce_id", b"last")])
     producer.flush(timeout=30)
-    materialize(["bronze_measures", "dead_measures"], partitions.floor(datetime.now(UTC), "hour"))
+    materialize(["bronze_measures", "dead_measures"], this_hour())
     materialize(CHAIN[:1], partitions.floor(AT, "hour"))
 
     letters = serving(
@@ -173,7 +173,7 @@ def test_a_message_is_as_large_as_its_topic_takes_and_not_a_byte_larger(
     assert collector.post(b" " * (Limits().body_bytes + 1), "id").json()["code"] == "too_large"
     assert (collector.meters.accepted_events.total(), collector.meters.answers[413]) == (1, 3)
 
-    materialize(["bronze_measures"], partitions.floor(datetime.now(UTC), "hour"))
+    materialize(["bronze_measures"], this_hour())
     said = counts.count(settings, STREAM)
     assert (said.bronze, said.dead, said.waiting) == (2, 0, 0)
     sql = "select value from t where error is null"

@@ -23,16 +23,13 @@ from de_stack_tests.integration.pipeline import (
     produce,
     serving,
     session,
+    this_hour,
 )
 from de_stack_tests.integration.test_sensors import tick
 
 BRONZE = dg.AssetKey(["telemetry", "bronze_measures"])
 NEVER, FAR = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-
-
-def this_hour() -> datetime:
-    return partitions.floor(datetime.now(UTC), "hour")
 
 
 def _uri(settings: Settings) -> str:

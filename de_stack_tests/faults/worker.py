@@ -108,15 +108,13 @@ class Worker:
 
 def work(step: str) -> None:
     """Do a step, in this process."""
-    from datetime import UTC, datetime
-
     from de_stack import partitions
     from de_stack.flow.ledger import Ledger
     from de_stack.settings import Settings
-    from de_stack_tests.integration.pipeline import CHAIN, materialize
+    from de_stack_tests.integration.pipeline import CHAIN, materialize, this_hour
 
     if step in ("land", "tick"):
-        materialize(["bronze_measures"], partitions.floor(datetime.now(UTC), "hour"))
+        materialize(["bronze_measures"], this_hour())
     if step in ("derive", "tick"):
         settings = Settings()
         ids = [settings.names.table_id("telemetry", *name.split("_", 1)) for name in CHAIN]

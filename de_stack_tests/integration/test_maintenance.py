@@ -25,6 +25,7 @@ from de_stack_tests.integration.pipeline import (
     metadata,
     produce,
     serving,
+    this_hour,
 )
 
 STREAM = load_stream("telemetry.measures")
@@ -33,7 +34,7 @@ HOUR = partitions.floor(datetime.now(UTC) - timedelta(days=1), "hour")
 
 def send_and_land(settings: Settings, value: float) -> None:
     produce(settings, [measure("a", value, HOUR)])
-    assert materialize(["bronze_measures"], partitions.floor(datetime.now(UTC), "hour")).success
+    assert materialize(["bronze_measures"], this_hour()).success
 
 
 def test_maintenance_changes_no_row_and_nothing_becomes_pending(settings) -> None:
@@ -72,7 +73,7 @@ def two_files(settings, spark):  # noqa: ANN001, ANN201
 
     for hour in (10, 11):
         produce(settings, [measure("a", float(hour), HOUR.replace(hour=hour))])
-        materialize(["bronze_measures"], partitions.floor(datetime.now(UTC), "hour"))
+        materialize(["bronze_measures"], this_hour())
         refine_hour(hour)
     assert Lake(settings).size(target.uri).files == 2
     return target, lambda: refine_hour(10)
