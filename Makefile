@@ -62,7 +62,7 @@ down: ## stop what `make demo` started
 
 test: env-dev java ## all tests, on real services of their own, beside a running demo
 	@$(STACK) jars
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m de_stack_tests $(ARGS)
 
 chaos: env-dev java ## the fault tests with twenty seeds; one: make chaos SEED=N
 	@$(STACK) jars

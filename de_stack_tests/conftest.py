@@ -1,6 +1,7 @@
 """What all tests share: the mark of each folder, and one set of real services per session.
 
-Belongs here: fixtures that more than one folder uses. Does not belong here: data of one subject.
+Belongs here: fixtures that more than one folder uses, the order of all. Does not belong here: data
+of one subject.
 """
 
 from __future__ import annotations
@@ -11,20 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from de_stack_tests import services
 from de_stack_tests.seeds import SEEDS
-from de_stack_tests.sessions import close_session
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-# Two runs of the suite at once need two homes; a kept stack makes a developer's second run quick.
-HOME = Path(os.environ.get("DE_STACK_TEST_HOME") or REPOSITORY / ".de_stack_test").resolve()
-KEEP = bool(os.environ.get("DE_STACK_TEST_KEEP"))
-
-# A developer's own stack, profile or exports must neither help nor harm.
-for _name in [name for name in os.environ if name.startswith("DE_STACK_")]:
-    if _name not in ("DE_STACK_JAR_CACHE", "DE_STACK_REDRAW") and "_TEST_" not in _name:
-        del os.environ[_name]
-os.environ.pop("DAGSTER_HOME", None)
-os.environ["DE_STACK_HOME"] = str(HOME)
+services.enter_home()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,6 +38,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder in folders:
             item.add_marker(folder)
+        if "stack" not in getattr(item, "fixturenames", ()):
+            item.add_marker("apart")
+        # Side by side run modules, not tests: some build on each other, some share a fixture.
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
     order = {folder: place for place, folder in enumerate(folders)}
     items.sort(
         key=lambda item: max((order.get(m.name, -1) for m in item.iter_markers()), default=0)
@@ -56,23 +51,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[object]:
     """Settings of Postgres, Kafka and Spark, started as a user does, on ports of their own."""
-    from de_stack.local import postgres, processes
-    from de_stack.local.stack import down, site_of, up
     from de_stack.settings import Settings
 
-    if KEEP:
-        up(["postgres", "kafka", "spark"], print)
+    if os.environ.get("DE_STACK_TEST_KEEP"):
+        services.start()
         yield Settings()
         return
-    down(purge=True)
-    site = site_of(HOME)
-    try:
-        up(["postgres", "kafka", "spark"], print)
+    with services.removed_at_the_end():
+        services.start()
         yield Settings()
-    finally:
-        close_session()
-        data = postgres.data(site)
-        down(purge=True)
-        left = processes.of_stack(HOME, data)
-    assert not left, f"processes survived `down`: {left}"
-    assert not HOME.exists()

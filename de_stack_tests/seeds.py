@@ -11,9 +11,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_ONE = os.environ.get("DE_STACK_TEST_SEED", "")
+# One, or several with commas between.
+_GIVEN = os.environ.get("DE_STACK_TEST_SEED", "")
 COUNT = int(os.environ.get("DE_STACK_TEST_SEEDS", "3"))
-SEEDS = [int(_ONE)] if _ONE else [secrets.randbelow(10**6) for _ in range(COUNT)]
+SEEDS = (
+    [int(seed) for seed in _GIVEN.split(",")]
+    if _GIVEN
+    else [secrets.randbelow(10**6) for _ in range(COUNT)]
+)
 
 
 def share(everything: Sequence[T], seed: int, rng: random.Random) -> list[T]:

@@ -14,6 +14,8 @@ import pytest
 
 from de_stack.settings import Settings
 
+pytestmark = pytest.mark.alone
+
 DE_STACK = Path(sys.executable).with_name("de-stack")
 
 

@@ -15,6 +15,8 @@ import pytest
 from de_stack.settings import Settings
 from de_stack_tests.sessions import close_session
 
+pytestmark = pytest.mark.alone
+
 DE_STACK = Path(sys.executable).parent / "de-stack"
 OTHERS = ["generator", "collector", "daemon", "webserver", "code_server"]
 

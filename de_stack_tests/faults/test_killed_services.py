@@ -21,6 +21,8 @@ from de_stack_tests.faults.lab import Lab, Reader
 from de_stack_tests.faults.worker import Worker
 from de_stack_tests.seeds import share
 
+pytestmark = pytest.mark.alone
+
 HOURS = 12
 # Spark's client may wait for a server that is gone for half a minute, and for one that starts.
 LONGEST_S = 60

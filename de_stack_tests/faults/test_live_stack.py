@@ -27,6 +27,8 @@ from de_stack_tests.faults.account import STREAM, Account
 from de_stack_tests.faults.lab import kill, namespace_hidden, pid_of
 from de_stack_tests.seeds import share
 
+pytestmark = pytest.mark.alone
+
 OTHERS = ["collector", "daemon", "code_server"]
 SENSOR = "telemetry__measures__land"
 

@@ -28,6 +28,8 @@ from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
 from de_stack_tests.integration.pipeline import CHAIN, materialize, measure, produce
 
+pytestmark = pytest.mark.alone
+
 STREAM = load_stream("telemetry.measures")
 OTHERS = ("daemon", "webserver", "code_server", "collector")
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}

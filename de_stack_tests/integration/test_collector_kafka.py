@@ -29,6 +29,8 @@ from de_stack.resources.kafka import client_options, ensure_topics
 from de_stack.settings import Settings
 from de_stack.sources.collector.body import MAX_ID
 
+pytestmark = pytest.mark.alone
+
 STREAM = "telemetry.measures"
 EVENT = {"content-type": "application/cloudevents+json"}
 BATCH = {"content-type": "application/cloudevents-batch+json"}

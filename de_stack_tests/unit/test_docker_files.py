@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from de_stack_tests.conftest import REPOSITORY
+from de_stack_tests.services import REPOSITORY
 
 SCRIPT = REPOSITORY / "docker" / "postgres" / "databases.sh"
 

@@ -6,7 +6,7 @@ import re
 
 from de_stack.local.registry import SERVICES
 from de_stack.settings import Settings
-from de_stack_tests.conftest import REPOSITORY
+from de_stack_tests.services import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
