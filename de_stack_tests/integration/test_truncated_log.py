@@ -41,6 +41,8 @@ pytestmark = pytest.mark.alone
 
 STREAM = load_stream("telemetry.measures")
 HOUR = partitions.floor(datetime.now(UTC), "hour") - timedelta(hours=2)
+# What is left of the commit file.
+HOWS = ("nothing", "half", "a line")
 
 
 def send(settings: Settings, rows: int, at: datetime = HOUR) -> None:
@@ -75,25 +77,41 @@ def restart_spark(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Settin
     return again
 
 
-def test_cut_landings_are_refused_by_all_and_land_again_after_the_repair(
+def test_cut_tables_are_refused_by_all_and_filled_again_after_the_repair(
     stack, monkeypatch
 ) -> None:
-    mark = f"c{os.urandom(3).hex()}"
-    cuts = list(product(("nothing", "half", "a line"), (True, False)))
-    names = [f"{mark}_{i}" for i in range(len(cuts))]
-    for name, (how, keep_checksums) in zip(names, cuts, strict=True):
+    seed, mark = SEEDS[0], os.urandom(3).hex()
+    print(f"DE_STACK_TEST_SEED={seed}")
+    rng = random.Random(seed)
+    cuts = {f"c{mark}_{i}": cut for i, cut in enumerate(product(HOWS, (True, False)))}
+    readers = {"silver": "stats_measures", "stats": "published_stats_measures"}
+    for name, (how, keep_checksums) in cuts.items():
         print(f"{name}: {how} is left, checksums {'stay' if keep_checksums else 'go'}")
-        refused_and_repaired(enter_namespace(monkeypatch, name), how, keep_checksums)
+        a_landing(enter_namespace(monkeypatch, name), how, keep_checksums)
+    for of, reader in readers.items():
+        settings = enter_namespace(monkeypatch, f"d{mark}_{of}")
+        a_derivation(settings, of, reader, rng.choice(HOWS), rng.choice([True, False]))
     restart_spark(monkeypatch, Settings())
-    for name in names:
+    for name in cuts:
         print(name)
         settings = enter_namespace(monkeypatch, name)
         land.land(settings, STREAM, session(settings), "after")
         found = counts.count(settings, STREAM)
         assert (found.bronze, found.waiting, found.dead) == (30, 0, 0)
+    for of in readers:
+        settings = enter_namespace(monkeypatch, f"d{mark}_{of}")
+        send(settings, 1)
+        materialize(["bronze_measures"], HOUR)
+        materialize(CHAIN, HOUR)
+        schema = settings.names.schema("telemetry")
+        assert serving(settings, f"select sum(count) from {schema}.stats_measures") == [(13,)]
+        found = counts.count(settings, STREAM)
+        assert found.settled
+        assert found.agree
 
 
-def refused_and_repaired(settings: Settings, how: str, keep_checksums: bool) -> None:
+def a_landing(settings: Settings, how: str, keep_checksums: bool) -> None:
+    """Cut, refused by who reads and who writes, and repaired."""
     for run in ("first", "second"):
         send(settings, 10)
         land.land(settings, STREAM, session(settings), run)
@@ -115,37 +133,20 @@ def refused_and_repaired(settings: Settings, how: str, keep_checksums: bool) -> 
     assert repair(settings, table, "again") is None
 
 
-def test_cut_derived_tables_are_derived_again_and_their_readers_follow(stack, monkeypatch) -> None:
-    seed = SEEDS[0]
-    print(f"DE_STACK_TEST_SEED={seed}")
-    rng, mark = random.Random(seed), f"d{os.urandom(3).hex()}"
-    readers = {"silver": "stats_measures", "stats": "published_stats_measures"}
-    for of, reader in readers.items():
-        settings = enter_namespace(monkeypatch, f"{mark}_{of}")
-        for rows in (5, 7):
-            send(settings, rows)
-            materialize(["bronze_measures"], HOUR)
-            materialize(CHAIN, HOUR)
-        table = silver(settings, STREAM) if of == "silver" else serve.stats(settings)
-        cut(table, rng.choice(["nothing", "half", "a line"]), rng.choice([True, False]))
-        # Its writer, and who reads it.
-        for asset in (f"{of}_measures", reader):
-            with pytest.raises(PermanentFailure, match="read (commit|the log)"):
-                materialize([asset], HOUR)
-        done = repair(settings, table, "repair")
-        assert done is not None
-        assert done.hours == 1
-    restart_spark(monkeypatch, Settings())
-    for of in readers:
-        settings = enter_namespace(monkeypatch, f"{mark}_{of}")
-        send(settings, 1)
+def a_derivation(settings: Settings, of: str, reader: str, how: str, keep_checksums: bool) -> None:
+    """Cut, refused by its writer and by who reads it, and repaired."""
+    for rows in (5, 7):
+        send(settings, rows)
         materialize(["bronze_measures"], HOUR)
         materialize(CHAIN, HOUR)
-        schema = settings.names.schema("telemetry")
-        assert serving(settings, f"select sum(count) from {schema}.stats_measures") == [(13,)]
-        found = counts.count(settings, STREAM)
-        assert found.settled
-        assert found.agree
+    table = silver(settings, STREAM) if of == "silver" else serve.stats(settings)
+    cut(table, how, keep_checksums)
+    for asset in (f"{of}_measures", reader):
+        with pytest.raises(PermanentFailure, match="read (commit|the log)"):
+            materialize([asset], HOUR)
+    done = repair(settings, table, "repair")
+    assert done is not None
+    assert done.hours == 1
 
 
 def test_what_kafka_no_longer_has_is_named_after_the_repair(settings) -> None:
