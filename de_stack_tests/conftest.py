@@ -40,8 +40,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(folder)
         if "stack" not in getattr(item, "fixturenames", ()):
             item.add_marker("apart")
-        # Side by side run modules, not tests: some build on each other, some share a fixture.
-        item.add_marker(pytest.mark.xdist_group(item.path.stem))
     order = {folder: place for place, folder in enumerate(folders)}
     items.sort(
         key=lambda item: max((order.get(m.name, -1) for m in item.iter_markers()), default=0)
