@@ -16,7 +16,8 @@ def acknowledge(
     stream: Annotated[str, typer.Argument(help="domain.entity")],
     reason: Annotated[str, typer.Option(help="Why; kept with the decision.", prompt="Reason")],
     step: Annotated[
-        str | None, typer.Option(help="land, derive or mart; all that are blocked without it.")
+        str | None,
+        typer.Option(help="land, derive, dead or mart; all that are blocked without it."),
     ] = None,
 ) -> None:
     """Let a stream go on after a failure that a retry could not help, when its cause is gone."""

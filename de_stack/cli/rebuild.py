@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from de_stack.contracts import Stream
     from de_stack.flow.tables import Table
     from de_stack.orchestration.rebuilding import Chosen
     from de_stack.settings import Settings
@@ -45,7 +46,7 @@ def rebuild(
     """Compute derived hours again: all that landed without --from and --to, else between them.
 
     A table that was lost as a whole is made anew, with version numbers that go on; its other hours
-    are pending then. Running it again changes nothing.
+    are pending then. Held hours are left out and named. Running it again changes nothing.
     """
     from de_stack.definitions import defs
     from de_stack.flow.rebuilding import spans
@@ -59,7 +60,10 @@ def rebuild(
     own = [place(settings, stream.domain, k.path[1], stream.grain) for k in chosen.hourly]
     bronze = place(settings, stream.domain, f"bronze_{stream.entity}", stream.grain)
     since, until = (_floor(moment, stream.grain) for moment in (first, last))
-    ranges = spans(settings, [bronze, *own], stream.grain, since, until, _MAX_PERIODS)
+    held = _held(settings, chosen, since, until)
+    ranges = spans(settings, [bronze, *own], stream.grain, since, until, _MAX_PERIODS, held)
+    if held:
+        _left_out(stream, held, bool(ranges), as_json)
     if not ranges and chosen.hourly:
         _none(settings, bronze, stream.grain)
     if chosen.added and not as_json:
@@ -77,6 +81,33 @@ def _floor(moment: datetime | None, grain: str) -> datetime | None:
     from de_stack import partitions
 
     return moment and partitions.floor(moment.replace(tzinfo=UTC), grain)
+
+
+def _held(
+    settings: Settings, chosen: Chosen, first: datetime | None, last: datetime | None
+) -> list[datetime]:
+    """Hours that a rebuild would change although a person has to release them first."""
+    from de_stack.flow.late import late_hours
+
+    if not any(key.path[1].startswith("silver_") for key in chosen.hourly):
+        return []  # The rows that came late are not in silver yet: what reads it does not change.
+    held = [h.event_hour for h in late_hours(settings, chosen.stream) if h.state == "held"]
+    return [h for h in held if (first is None or first <= h) and (last is None or h <= last)]
+
+
+def _left_out(stream: Stream, held: list[datetime], is_rest: bool, as_json: bool) -> None:
+    from de_stack import partitions
+    from de_stack.failures import PermanentFailure
+
+    keys = [partitions.key(hour, stream.grain) for hour in held]
+    named = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+    fix = f"`de-stack late release {stream.name}` first"
+    if not is_rest:
+        raise PermanentFailure("choose event hours", f"held: {named}", fix)
+    if as_json:
+        _say(as_json, held=keys)
+    else:
+        typer.echo(f"left out, held: {named}; {fix}")
 
 
 def _none(settings: Settings, bronze: Table, grain: str) -> None:

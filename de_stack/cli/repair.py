@@ -33,9 +33,11 @@ def repair(
     if done is None:
         typer.echo(f"{table}: its newest commit is whole, nothing was changed")
         return
+    # The next landing brings what Kafka still has, and names what it has not.
+    after = "filled again by the next landing" if name.startswith("bronze_") else "pending again"
     typer.echo(
         f"{table}: version {done.version} was cut off and is empty now; "
-        f"{done.hours} event hours are pending again"
+        f"its {done.hours} event hours are {after}"
     )
     if settings.profile != "embedded":
         typer.echo("restart Spark before the next run: it may remember the commit as it was")

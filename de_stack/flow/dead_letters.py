@@ -6,7 +6,7 @@ transaction. Does not belong here: showing them (`letter_shelf.py`), sending the
 
 Postgres remembers the bronze version that it holds in the same transaction, as for every other
 table (`publish.py`). Landings only add rows, so the slices after that version are enough; after a
-reparse any row may have changed, and the table is made anew from one version.
+reparse or a repair any row may have changed, and the table is made anew from one version.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def enter_letters(settings: Settings, stream: Stream, run_id: str) -> Entered:
     found: list[dict[str, Any]] = []
     links: list[dict[str, Any]] = []
     new = letters.commits(-1 if used is None else used, version)
-    anew = used is None or any(kind == "reparse" for kind, _ in new)
+    anew = used is None or any(kind != "land" for kind, _ in new)
     if version >= 0 and new:
         where = "true" if anew else _slices([details for _, details in new])
         # Not held open during the read: the lock of `ensure` keeps every publication back.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from de_stack.failures import TransientFailure
 from de_stack.flow.event_hours import EventHours
 
 if TYPE_CHECKING:
@@ -121,11 +122,25 @@ class Ledger(EventHours):
         rows: int | None,
         touched: list[Touched],
     ) -> None:
-        """Enter one commit of a table's log with what it touched; a known one is left alone."""
+        """Enter one commit of a table's log with what it touched; a known one is left alone.
+
+        Raises:
+            TransientFailure: the ledger was made anew meanwhile and lacks the commits before it.
+        """
         details: dict[str, Any] = commit.metadata or {}
         with self._postgres.transaction(
             f"enter commit {commit.version} of {table_id}"
         ) as connection:
+            # A rebuild of the ledger is waited for; what it leaves is what counts.
+            connection.execute("lock table ledger.commits in row exclusive mode")
+            (last,) = connection.execute(
+                "select max(version) from ledger.commits where table_id = %s", (table_id,)
+            ).fetchone() or (None,)
+            if (-1 if last is None else last) < commit.version - 1:
+                raise TransientFailure(
+                    f"enter commit {commit.version} of {table_id}",
+                    f"the ledger was made anew meanwhile and ends at {last}",
+                )
             made = connection.execute(
                 COMMIT + "on conflict do nothing", entry(table_id, commit, kind, rows)
             ).rowcount

@@ -68,11 +68,14 @@ def rebuild(settings: Settings) -> list[Rebuilt]:
     """Replace this namespace's entries, all or none; what was made of each table and consumer.
 
     Raises:
-        PermanentFailure: a log is broken, or begins after what the ledger knows; nothing changed.
+        PermanentFailure: a log is broken, begins after what the ledger knows, or is not there;
+            nothing changed.
         TransientFailure: a system was away; nothing changed.
     """
     lake, collected = Lake(settings), {}
-    for log in logs(settings):
+    found = logs(settings)
+    _refuse_lost(settings, {log.table.table_id for log in found})
+    for log in found:
         one = _Collected(_start(settings, log))
         version = commits.reconcile(lake, one, log.table, anew=True)
         one.recounted = _recounted(settings, lake, log.table, one.start[0], version)
@@ -84,6 +87,23 @@ def rebuild(settings: Settings) -> list[Rebuilt]:
         # Sources and users are all there now.
         lakes = [Rebuilt(r.table_id, r.commits, r.touched, _applied(db, r.table_id)) for r in done]
         return lakes + _published(settings, db, sources)
+
+
+def _refuse_lost(settings: Settings, found: set[str]) -> None:
+    """A table begun anew at version 0 would be one that its users have long used.
+
+    None of them would see anything pending before it has as many versions as the lost one.
+    """
+    with Postgres(settings, "ledger").transaction("list what the ledger knows") as db:
+        rows = db.execute("select distinct table_id from ledger.commits order by 1").fetchall()
+    gone = [t for (t,) in rows if settings.names.owns(t) and t not in found]
+    if gone:
+        raise PermanentFailure(
+            "rebuild the ledger",
+            f"it knows {', '.join(gone)}, and no table is there",
+            "bring the table back, or mount its disk; a derived one is made anew, with versions "
+            "that go on, by `de-stack rebuild`",
+        )
 
 
 def _start(settings: Settings, log: Log) -> tuple[int, str | None]:
@@ -130,9 +150,10 @@ def _clear(
     db.execute("delete from ledger.applied where consumer = any(%s)", (list(sources),))
     known = db.execute("select distinct table_id from ledger.commits").fetchall()
     for (table_id,) in known:
-        if not settings.names.owns(table_id):
+        # One that is not collected was made meanwhile, and entered by who made it.
+        if table_id not in collected:
             continue
-        kept = collected[table_id].start[0] if table_id in collected else -1
+        kept = collected[table_id].start[0]
         for name in ("touched", "commits"):
             db.execute(
                 f"delete from ledger.{name} where table_id = %s and version > %s".encode(),

@@ -38,10 +38,11 @@ class LetterLedger:
         self._postgres, self._table_id = Postgres(settings, "ledger"), table_id
 
     def commits(self, after: int, until: int) -> list[tuple[str, dict[str, Any]]]:
-        """(kind, details) of the commits after a version, up to another, that changed rows."""
+        """(kind, details) of the commits after a version, up to another, that changed messages."""
         return self._all(
             "select kind, details from ledger.commits where table_id = %s "
-            "and version > %s and version <= %s and kind <> 'maintenance' order by version",
+            "and version > %s and version <= %s and kind in ('land', 'reparse', 'repair') "
+            "order by version",
             (self._table_id, after, until),
         )
 
@@ -51,12 +52,12 @@ class LetterLedger:
         A good row touches its event hour, a bad one none: what a landing did not touch is dead.
         """
         found = self._all(
-            "select c.kind = 'reparse' or c.rows > coalesce((select sum(t.rows) from "
+            "select c.kind in ('reparse', 'repair') or c.rows > coalesce((select sum(t.rows) from "
             "ledger.touched t where (t.table_id, t.version) = (c.table_id, c.version)), 0) "
             "or exists (select from ledger.replays r where r.table_id = c.table_id "
             "and r.landed_at is null) "
             "from ledger.commits c where c.table_id = %s and c.version > %s "
-            "and c.kind in ('land', 'reparse')",
+            "and c.kind in ('land', 'reparse', 'repair')",
             (self._table_id, after),
         )
         return any(row[0] for row in found)

@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from de_stack.failures import PermanentFailure
-from de_stack.flow import slices
+from de_stack.flow import commits, slices
 from de_stack.flow.bronze import bronze
 from de_stack.flow.decisions import Decisions
 from de_stack.flow.ledger import Ledger
 from de_stack.resources.kafka import Kafka
+from de_stack.resources.lake import Lake
 
 if TYPE_CHECKING:
     from de_stack.contracts import Stream
@@ -52,9 +53,11 @@ def standing(settings: Settings, stream: Stream) -> Standing:
     """Where landing stands in a stream's topic.
 
     Raises:
-        PermanentFailure: there is no such topic.
+        PermanentFailure: there is no such topic, or log and ledger disagree.
         TransientFailure: Kafka or the ledger was away.
     """
+    # What a killed run has landed and not entered must not be accepted as lost.
+    commits.reconcile(Lake(settings), Ledger(settings), bronze(settings, stream))
     table = bronze(settings, stream).table_id
     # The ledger first: what lands in between must not look like an end that went back.
     landed, decisions = Ledger(settings).landed(table), Decisions(settings, table)

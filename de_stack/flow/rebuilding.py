@@ -6,7 +6,7 @@ here: which assets, the runs (`orchestration.rebuilding`), a lost table's new lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -56,8 +56,9 @@ def spans(
     first: datetime | None,
     last: datetime | None,
     most: int,
+    held: Collection[datetime] = (),
 ) -> list[tuple[datetime, datetime]]:
-    """Ranges of event hours that cover every hour of the tables between two times.
+    """Ranges of event hours that cover every hour of the tables between two times, but held ones.
 
     A range may have idle hours in it; it spans at most `most` periods, so that sparse hours need
     few runs and long ranges several.
@@ -72,14 +73,17 @@ def spans(
     ledger, hours = Ledger(settings), set[datetime]()
     for table in tables:
         hours |= set(ledger.touched_hours(table.table_id, first, last))
-    return covered(hours, most * partitions.step(grain))
+    return covered(hours, most * partitions.step(grain), held)
 
 
-def covered(hours: Iterable[datetime], most: timedelta) -> list[tuple[datetime, datetime]]:
-    """As few ranges (first, last) as cover all hours, none of them as long as `most`."""
+def covered(
+    hours: Iterable[datetime], most: timedelta, without: Collection[datetime] = ()
+) -> list[tuple[datetime, datetime]]:
+    """As few ranges (first, last) as cover all hours but some, none of them as long as `most`."""
     ranges: list[tuple[datetime, datetime]] = []
-    for hour in sorted(hours):
-        if ranges and hour - ranges[-1][0] < most:
+    for hour in sorted(set(hours) - set(without)):
+        between = ranges and any(ranges[-1][1] < other < hour for other in without)
+        if ranges and not between and hour - ranges[-1][0] < most:
             ranges[-1] = (ranges[-1][0], hour)
         else:
             ranges.append((hour, hour))

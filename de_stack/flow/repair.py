@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Repaired:
-    """`version` was cut off; the event hours that it had touched are pending again."""
+    """`version` was cut off; it had touched so many event hours.
+
+    Those of a derived table are pending again; bronze's are when their rows have landed again.
+    """
 
     version: int
     hours: int

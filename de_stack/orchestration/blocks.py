@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Literal, get_args
 
 import dagster as dg
 
@@ -21,7 +22,8 @@ from de_stack.orchestration.failed import Why, why
 from de_stack.settings import Settings
 
 STREAM_TAG, STEP_TAG = "de_stack/stream", "de_stack/step"
-STEPS = ("land", "derive", "mart")
+Step = Literal["land", "derive", "dead", "mart"]
+STEPS: tuple[Step, ...] = get_args(Step)
 # A canceled run says nothing about the next one.
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 _LONGEST_WAIT_S = 600

@@ -21,7 +21,7 @@ from de_stack.flow.event_hours import Lag
 from de_stack.flow.land import waiting
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.publish import WHOLE
-from de_stack.orchestration.blocks import STEP_TAG, STREAM_TAG, held_back
+from de_stack.orchestration.blocks import STEP_TAG, STREAM_TAG, Step, held_back
 from de_stack.orchestration.orphans import fail_if_gone
 from de_stack.settings import Settings
 
@@ -78,7 +78,7 @@ def in_flight(context: dg.SensorEvaluationContext, subject: str, step: str) -> s
 def _sensor(
     domain: str,
     entity: str,
-    step: str,
+    step: Step,
     assets: Sequence[dg.AssetKey],
     interval_seconds: int,
     description: str,

@@ -51,6 +51,7 @@ def _folders(settings: Settings, root: str, path: str) -> list[str]:
 
 
 def _listed(settings: Settings, root: str, path: str) -> list[FileInfo]:
+    from deltalake.exceptions import TableNotFoundError
     from deltalake.fs import DeltaStorageHandler
     from pyarrow.fs import FileSelector
 
@@ -58,5 +59,7 @@ def _listed(settings: Settings, root: str, path: str) -> list[FileInfo]:
     try:
         store = DeltaStorageHandler(root, settings.storage_options())
         return store.get_file_info_selector(selector)
+    except TableNotFoundError:
+        return []  # Nothing has landed yet: the lake's own folder is not there.
     except OSError as error:
         raise TransientFailure(f"list {root}/{path}", str(error)) from error

@@ -25,6 +25,18 @@ if TYPE_CHECKING:
 
 _LOG = "_delta_log"
 _COMMIT = re.compile(r"(\d{20})\.json")
+# How many lines of an action a commit says that it has: each operation of Spark and of delta-rs
+# has words of its own.
+_SAID = {
+    "add": (
+        *("numFiles", "numAddedFiles", "numFilesAdded", "numTargetFilesAdded"),
+        *("num_added_files", "num_target_files_added"),
+    ),
+    "remove": (
+        *("numRemovedFiles", "numFilesRemoved", "numTargetFilesRemoved"),
+        *("num_removed_files", "num_target_files_removed"),
+    ),
+}
 
 
 def _commit_name(version: int) -> str:
@@ -191,12 +203,12 @@ class LakeLog:
             raise PermanentFailure(tried, f"{name} ({len(text)} bytes) does not say who wrote it")
         # A file that ends between two lines is whole JSON: what it says of itself must be there.
         metrics = info.get("operationMetrics", {})
-        for action, metric in (("add", "numFiles"), ("remove", "numRemovedFiles")):
-            said = int(metrics.get(metric, 0))
+        for action, words in _SAID.items():
             there = sum(action in a for a in actions)
-            if there < said:
-                got = f"{name} is cut off: it says {metric} {said} and has {there}"
-                raise PermanentFailure(tried, got)
+            for metric in words:
+                if there < (said := int(metrics.get(metric, 0))):
+                    got = f"{name} is cut off: it says {metric} {said} and has {there}"
+                    raise PermanentFailure(tried, got)
         return Commit(
             version,
             str(info.get("operation", "")),

@@ -1,9 +1,11 @@
 """Messages against the contract: letters, replays, a contract that was mended."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
@@ -20,6 +22,7 @@ from de_stack.flow.dead_letters import enter_letters, has_news
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.letter_ledger import LetterLedger
 from de_stack.flow.letters import REPLAY_OF, Letter
+from de_stack.flow.tables import Table
 from de_stack.resources.kafka import Kafka
 from de_stack.resources.kafka_messages import Message, read_range
 from de_stack.resources.lake import Lake
@@ -264,8 +267,20 @@ def test_a_letters_table_that_was_dropped_comes_back(settings, spark) -> None:
     )
 
 
+def cut_off_anywhere(settings: Settings, table: Table, version: int, tmp_path: Path) -> None:
+    """A MERGE whose file lost its last lines is refused, however many."""
+    shutil.copytree(Path(table.uri) / "_delta_log", tmp_path / "t" / "_delta_log")
+    copy = tmp_path / "t" / "_delta_log" / f"{version:020d}.json"
+    lines = copy.read_bytes().splitlines(keepends=True)
+    lake = Lake(settings)
+    assert lake.broken(str(tmp_path / "t"), version) == ""
+    for end in range(len(lines)):
+        copy.write_bytes(b"".join(lines[:end]))
+        assert lake.broken(str(tmp_path / "t"), version), lines[:end]
+
+
 def test_a_mended_contract_turns_letters_into_rows_and_keeps_what_lands_meanwhile(
-    settings, spark, monkeypatch
+    settings, spark, monkeypatch, tmp_path
 ) -> None:
     late = HOUR - timedelta(hours=5)
     hot = [json.dumps(measure("a", 9e12, late)).encode(), json.dumps(HOT).encode()]
@@ -292,6 +307,7 @@ def test_a_mended_contract_turns_letters_into_rows_and_keeps_what_lands_meanwhil
         patch.setattr(reparse, "_merge", slowly)
         (day,) = reparse.reparse(settings, LOOSE, spark, "test")
     assert day.version is not None
+    cut_off_anywhere(settings, table, day.version, tmp_path)
     after = Lake(settings).query(table.uri, raw).to_pylist()
     assert len(after) == 6
     assert all(row in after for row in before)

@@ -14,9 +14,10 @@ import typer
 from typer.testing import CliRunner
 
 from de_stack.cli import ledger as ledger_cli
-from de_stack.failures import PermanentFailure
-from de_stack.flow import counts, land, late
+from de_stack.failures import PermanentFailure, TransientFailure
+from de_stack.flow import commits, counts, land, late
 from de_stack.flow.bronze import bronze
+from de_stack.flow.ledger import Ledger
 from de_stack.flow.ledger_check import check
 from de_stack.flow.ledger_rebuild import rebuild
 from de_stack.flow.refine import silver
@@ -118,7 +119,7 @@ def without_source(known: dict[str, Any]) -> dict[str, Any]:
     return {**known, "applied": plain}
 
 
-def test_each_disagreement_is_named_and_mended_from_the_tables(mixed) -> None:
+def test_each_disagreement_is_named_and_mended_from_the_tables(mixed, tmp_path) -> None:
     names = mixed.names
     raw, typed = bronze(mixed, STREAM).table_id, silver(mixed, STREAM).table_id
     copy = names.table_id("telemetry", "published", "stats_measures")
@@ -149,11 +150,15 @@ def test_each_disagreement_is_named_and_mended_from_the_tables(mixed) -> None:
         assert disagreements(mixed) == []
 
     place = Lake(mixed).uri("telemetry", "stats", "measures")
-    shutil.rmtree(place)
-    assert disagreements(mixed) == ["stats_measures: the ledger knows it, and no table is there"]
-    rebuild(mixed)
-    assert disagreements(mixed) == []
     known = everything(mixed)
+    # A disk that is not mounted: begun anew, it would have versions that Postgres has long used.
+    shutil.move(place, tmp_path / "away")
+    assert disagreements(mixed) == ["stats_measures: the ledger knows it, and no table is there"]
+    with pytest.raises(PermanentFailure, match=f"knows {re.escape(stats)}, and no table is there"):
+        rebuild(mixed)
+    shutil.move(tmp_path / "away", place)
+    assert everything(mixed) == known
+    assert disagreements(mixed) == []
     (Path(Lake(mixed).uri("telemetry", "silver", "measures")) / _LOG_1).write_bytes(b"")
     (told,) = disagreements(mixed)
     assert told.startswith("silver_measures: its log cannot be read")
@@ -163,6 +168,25 @@ def test_each_disagreement_is_named_and_mended_from_the_tables(mixed) -> None:
         counts.count(mixed, STREAM)
     assert rows(mixed, "select count(*) from ledger.touched where table_id = %s", typed) == [(3,)]
     assert view(mixed, "held") == known["held"]
+
+
+def test_a_ledger_that_is_made_anew_under_a_reader_gets_no_hole(mixed, monkeypatch) -> None:
+    raw, read = bronze(mixed, STREAM), commits._read
+    rows(mixed, "delete from ledger.commits where table_id = %s and version = 2", raw.table_id)
+    rows(mixed, "delete from ledger.touched where table_id = %s and version = 2", raw.table_id)
+
+    def meanwhile(*found: Any, **how: Any) -> Any:
+        # A rebuild that has read the log before version 1 was there.
+        for name in ("commits", "touched"):
+            rows(mixed, f"delete from ledger.{name} where table_id = %s", raw.table_id)
+        return read(*found, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(commits, "_read", meanwhile)
+        with pytest.raises(TransientFailure, match="made anew meanwhile"):
+            commits.reconcile(Lake(mixed), Ledger(mixed), raw)
+    assert commits.reconcile(Lake(mixed), Ledger(mixed), raw) == 2
+    assert disagreements(mixed) == []
 
 
 _HOLE = (

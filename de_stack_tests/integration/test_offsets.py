@@ -12,6 +12,8 @@ from kafka.structs import TopicPartition
 from de_stack.contracts import load_stream
 from de_stack.failures import PermanentFailure
 from de_stack.flow import counts, land, offsets
+from de_stack.flow.bronze import bronze
+from de_stack.flow.ledger import Ledger
 from de_stack.flow.offsets import standing
 from de_stack.resources.kafka import Kafka, TopicState, client_options, ensure_topics
 from de_stack.settings import Settings
@@ -67,6 +69,23 @@ def test_deleted_offsets_are_named_until_a_person_accepts_the_loss(settings, lan
     delete_before(settings, 23)
     with pytest.raises(PermanentFailure, match=r"offsets 20\.\.22"):
         landed()
+
+
+def test_what_a_killed_run_has_landed_is_not_missing_when_kafka_has_deleted_it(
+    settings, landed
+) -> None:
+    for _ in range(2):
+        send(settings, 10)
+        landed()
+    # The run died between its commit and the ledger, and the machine was off for a week.
+    Ledger(settings).forget(bronze(settings, STREAM).table_id, 2)
+    delete_before(settings, 15)
+    assert all(p.missing == [] for p in standing(settings, STREAM).partitions)
+    Ledger(settings).forget(bronze(settings, STREAM).table_id, 2)
+    assert offsets.accept_gaps(settings, STREAM, "it looks lost", "somebody") == []
+    Ledger(settings).forget(bronze(settings, STREAM).table_id, 2)
+    assert land.waiting(settings, STREAM) == 0
+    assert counts.count(settings, STREAM).bronze == 20
 
 
 def test_an_acceptance_that_retention_overtakes_does_not_cover_the_rest(settings, landed) -> None:

@@ -36,6 +36,7 @@ from de_stack_tests.integration.pipeline import (
     this_hour,
 )
 from de_stack_tests.integration.test_asset_checks import lose_rows
+from de_stack_tests.integration.test_late import send, used_long_ago, view
 
 STREAM = load_stream("telemetry.measures")
 # Once: the hour may end while a test runs.
@@ -197,6 +198,16 @@ def test_hours_that_nobody_has_are_refused_with_those_that_there_are(filled) -> 
     text = said(STREAM.name, "--from", "2026-01-01", "--to", "2026-01-02")
     assert f"it has {ends[0]} to {ends[1]}" in text
     assert "lies before" in said(STREAM.name, "--from", "2026-02-01", "--to", "2026-01-02")
+    # Held: what stands changes when a person releases it, not because it is computed again.
+    used_long_ago(filled, STREAM.look_back + HOUR)
+    send(filled, HOURS[0])
+    assert view(filled, "held") == HOURS[:1]
+    planned = typed(HOURLY, "--dry-run")
+    assert planned[0] == {"held": ends[:1]}
+    assert {p["first"] for p in planned[1:]} == {partitions.key(HOURS[1], "hour")}
+    text = said(STREAM.name, "--from", ends[0], "--to", ends[0])
+    assert f"held: {ends[0]}" in text
+    assert "de-stack late release telemetry.measures" in text
     wrong = CliRunner().invoke(app, [STREAM.name, "--from", "yesterday"])
     assert wrong.exit_code == 2
     assert "'yesterday'" in wrong.output

@@ -20,6 +20,7 @@ from de_stack.defs.telemetry import serve
 from de_stack.failures import PermanentFailure
 from de_stack.flow import counts, land
 from de_stack.flow.bronze import bronze
+from de_stack.flow.dead_letters import enter_letters
 from de_stack.flow.refine import refine, silver
 from de_stack.flow.repair import repair
 from de_stack.flow.tables import Table
@@ -95,9 +96,11 @@ def test_cut_tables_are_refused_by_all_and_filled_again_after_the_repair(
     for name in cuts:
         print(name)
         settings = enter_namespace(monkeypatch, name)
+        produce(settings, [b"{"])
         land.land(settings, STREAM, session(settings), "after")
         found = counts.count(settings, STREAM)
-        assert (found.bronze, found.waiting, found.dead) == (30, 0, 0)
+        assert (found.bronze, found.waiting, found.dead) == (32, 0, 2)
+        assert enter_letters(settings, STREAM, "after").open == 2
     for of in readers:
         settings = enter_namespace(monkeypatch, f"d{mark}_{of}")
         send(settings, 1)
@@ -112,9 +115,11 @@ def test_cut_tables_are_refused_by_all_and_filled_again_after_the_repair(
 
 def a_landing(settings: Settings, how: str, keep_checksums: bool) -> None:
     """Cut, refused by who reads and who writes, and repaired."""
+    produce(settings, [b"{"])
     for run in ("first", "second"):
         send(settings, 10)
         land.land(settings, STREAM, session(settings), run)
+        assert enter_letters(settings, STREAM, run).open == 1
     table = bronze(settings, STREAM)
     cut(table, how, keep_checksums)
     send(settings, 10)

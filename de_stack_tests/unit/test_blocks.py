@@ -10,7 +10,7 @@ import pytest
 
 from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.orchestration import blocks
-from de_stack.orchestration.blocks import STEP_TAG, STREAM_TAG, acknowledge, held_back
+from de_stack.orchestration.blocks import STEP_TAG, STEPS, STREAM_TAG, acknowledge, held_back
 from de_stack.settings import Settings
 
 STREAM = "lab.things"
@@ -143,5 +143,12 @@ def test_killed_runs_back_off_from_the_second_on(
 
 
 def test_an_unknown_step_is_refused(instance: dg.DagsterInstance, settings: Settings) -> None:
-    with pytest.raises(PermanentFailure, match="land, derive, mart"):
+    with pytest.raises(PermanentFailure, match="land, derive, dead, mart"):
         acknowledge(instance, settings, STREAM, "lnad", "mended", "somebody")
+
+
+def test_every_step_that_a_sensor_asks_for_can_be_acknowledged() -> None:
+    from de_stack.definitions import defs
+
+    names = [sensor.name.split("__") for sensor in defs().sensors or []]
+    assert {name[2] for name in names if len(name) == 3} == set(STEPS)

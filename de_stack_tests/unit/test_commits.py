@@ -336,6 +336,21 @@ def test_rows_deleted_by_somebody_else_are_refused(lake: Lake, ledger: Any, tabl
         reconcile(lake, ledger, table)
 
 
+def test_files_that_somebody_has_given_up_are_refused(
+    lake: Lake, ledger: Any, table: Table
+) -> None:
+    land(table, [row(0, TEN)])
+    reconcile(lake, ledger, table)
+    # What `FSCK REPAIR TABLE` leaves when it finds a data file missing.
+    (data,) = Path(table.uri).glob("*.parquet")
+    info = {"timestamp": 1, "operation": "FSCK REPAIR", "operationParameters": {}}
+    lines = [{"commitInfo": info}, {"remove": {"path": data.name, "dataChange": True}}]
+    log = Path(table.uri) / "_delta_log" / f"{1:020d}.json"
+    log.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    with pytest.raises(PermanentFailure, match=r"version 1 \(FSCK REPAIR"):
+        reconcile(lake, ledger, table)
+
+
 @pytest.mark.parametrize(
     "metadata",
     [

@@ -7,9 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from deltalake import CommitProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 
 from de_stack.failures import PermanentFailure
+from de_stack.resources import lake_listing
 from de_stack.resources.lake import Lake
 from de_stack.resources.lake_log import Commit
 from de_stack.settings import Settings
@@ -48,6 +49,13 @@ def log_of(uri: str) -> list[Path]:
 
 def test_a_table_lies_under_the_lake_by_its_name(lake: Lake, tmp_path: Path) -> None:
     assert lake.uri("lab", "silver", "things") == f"{tmp_path}/lab/silver_things"
+
+
+def test_a_lake_in_which_nothing_has_landed_has_no_tables(tmp_path: Path) -> None:
+    for place in ("empty", "not there"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        lake = str(tmp_path / place)
+        assert lake_listing.tables(Settings(home=tmp_path, lake_uri=lake)) == []
 
 
 def test_where_no_table_is_there_is_no_version_no_commit_and_no_count(lake: Lake, uri: str) -> None:
@@ -173,6 +181,30 @@ def test_a_newest_commit_of_no_bytes_is_what_it_is_today(lake: Lake, uri: str) -
     assert lake.row_count(uri) == 1
     with pytest.raises(PermanentFailure, match=r"read commit 1 of .* \(0 bytes\)"):
         lake.commits_after(uri, -1)
+
+
+@pytest.mark.parametrize("what", ["append", "compact", "delete", "merge"])
+def test_a_commit_that_ends_between_two_of_its_lines_is_cut_off(
+    lake: Lake, uri: str, what: str
+) -> None:
+    for numbers in ([1, 2], [3, 4], [5]):
+        append(uri, numbers)
+    table = DeltaTable(uri)
+    if what == "compact":
+        table.optimize.compact()
+    if what == "delete":
+        table.delete("n = 3")
+    if what == "merge":
+        new = table.to_pyarrow_table().slice(0, 1)
+        merge = table.merge(new, "t.n = s.n", source_alias="s", target_alias="t")
+        merge.when_matched_update_all().execute()
+    version, newest = DeltaTable(uri).version(), log_of(uri)[-1]
+    lines = newest.read_bytes().splitlines(keepends=True)
+    assert len(lines) > 1
+    assert lake.broken(uri, version) == ""
+    for end in range(len(lines)):
+        newest.write_bytes(b"".join(lines[:end]))
+        assert lake.broken(uri, version), lines[:end]
 
 
 def test_a_commit_of_another_writer_during_the_read_gives_no_commit_a_wrong_version(
