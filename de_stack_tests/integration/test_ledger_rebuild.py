@@ -172,13 +172,11 @@ def test_each_disagreement_is_named_and_mended_from_the_tables(mixed, tmp_path) 
 
 def test_a_ledger_that_is_made_anew_under_a_reader_gets_no_hole(mixed, monkeypatch) -> None:
     raw, read = bronze(mixed, STREAM), commits._read
-    rows(mixed, "delete from ledger.commits where table_id = %s and version = 2", raw.table_id)
-    rows(mixed, "delete from ledger.touched where table_id = %s and version = 2", raw.table_id)
+    Ledger(mixed).forget(raw.table_id, 2)
 
     def meanwhile(*found: Any, **how: Any) -> Any:
         # A rebuild that has read the log before version 1 was there.
-        for name in ("commits", "touched"):
-            rows(mixed, f"delete from ledger.{name} where table_id = %s", raw.table_id)
+        Ledger(mixed).forget(raw.table_id, 1)
         return read(*found, **how)
 
     with monkeypatch.context() as patch:

@@ -119,7 +119,9 @@ def a_landing(settings: Settings, how: str, keep_checksums: bool) -> None:
     for run in ("first", "second"):
         send(settings, 10)
         land.land(settings, STREAM, session(settings), run)
-        assert enter_letters(settings, STREAM, run).open == 1
+        if run == "first":
+            # Letters are entered when there are some: the repair lies between two entries.
+            assert enter_letters(settings, STREAM, run).open == 1
     table = bronze(settings, STREAM)
     cut(table, how, keep_checksums)
     send(settings, 10)
