@@ -22,8 +22,8 @@ from typing import IO
 from de_stack_tests import services
 from de_stack_tests.seeds import SEEDS
 
-# By module, for tests that build on each other, in our order: what is quick comes first.
-SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+# A process that has nothing left takes tests of the other: modules need not be equally long.
+SIDE_BY_SIDE = ("-n", "2", "--dist", "worksteal")
 
 
 def pytest(*arguments: str, output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:

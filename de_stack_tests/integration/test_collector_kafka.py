@@ -29,8 +29,6 @@ from de_stack.resources.kafka import client_options, ensure_topics
 from de_stack.settings import Settings
 from de_stack.sources.collector.body import MAX_ID
 
-pytestmark = pytest.mark.alone
-
 STREAM = "telemetry.measures"
 EVENT = {"content-type": "application/cloudevents+json"}
 BATCH = {"content-type": "application/cloudevents-batch+json"}
@@ -155,6 +153,7 @@ def test_every_generated_event_is_in_kafka_once_with_its_key_and_headers(scene: 
     assert len({r.partition for r in records}) > 1
 
 
+@pytest.mark.alone
 def test_no_accepted_event_is_missing_when_the_collector_is_killed_under_load(
     scene: Scene, stack: Settings
 ) -> None:
@@ -179,6 +178,7 @@ def test_no_accepted_event_is_missing_when_the_collector_is_killed_under_load(
     assert len(records) <= 6000 + 2000
 
 
+@pytest.mark.alone
 def test_a_collector_takes_events_again_after_its_broker_was_silent_for_longer_than_it_waits(
     scene: Scene, stack: Settings
 ) -> None:
@@ -199,6 +199,7 @@ def test_a_collector_takes_events_again_after_its_broker_was_silent_for_longer_t
     assert set(ids_of(scene.records())) - {"silent"} == {"before", "after"}
 
 
+@pytest.mark.alone
 def test_a_collector_that_is_told_to_stop_finishes_what_it_took_in(
     scene: Scene, stack: Settings
 ) -> None:

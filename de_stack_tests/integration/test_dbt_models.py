@@ -29,6 +29,9 @@ from de_stack.settings import Settings
 
 Row = tuple[str | None, str, datetime, float]
 MART = dg.AssetKey(["telemetry", "mart_daily_metrics"])
+# Of this process: another one may be at other tests of this module.
+NAMESPACE = f"ns{os.getpid()}"
+SCHEMA = f"{NAMESPACE}_telemetry"
 COLUMNS = ["day", "source_id", "metric", "count", "min", "max", "mean", "p50"]
 COLUMNS += ["first_measured_at", "last_measured_at"]
 # One value per row: (source, metric, time, value). Two days meet at midnight UTC.
@@ -62,7 +65,7 @@ def settings(
     monkeypatch.setenv("TZ", "Australia/Sydney")
     settings = Settings(
         home=home,
-        namespace="ns",
+        namespace=NAMESPACE,
         lake_uri=str(tmp_path / "it's a {lake}"),
         warehouse_path=home / "warehouse" / "w.duckdb",
         ledger_dsn=ledger_dsn,
@@ -70,7 +73,7 @@ def settings(
     ensure_schema(settings)
     with Postgres(settings, "ledger").transaction("forget in a test") as db:
         for table, column in (("applied", "consumer"), *_OF_TABLES):
-            db.execute(f"delete from ledger.{table} where {column} like 'ns.%'".encode())
+            db.execute(f"delete from ledger.{table} where {column} like '{NAMESPACE}.%'".encode())
     return settings
 
 
@@ -96,7 +99,7 @@ def _add(settings: Settings, rows: Sequence[Row], *, ours: bool = True) -> None:
     uri = settings.names.lake_uri(settings.need("lake_uri"), "telemetry", "silver", "measures")
     said = {"first": min(hours).isoformat(), "last": max(hours).isoformat(), "source_version": 1}
     _, metadata = commits.envelope(
-        "derive", "a test", source="ns.telemetry.bronze_measures", **said
+        "derive", "a test", source=f"{NAMESPACE}.telemetry.bronze_measures", **said
     )
     deltalake.write_deltalake(
         uri,
@@ -116,7 +119,7 @@ def _build(settings: Settings, *, works: bool = True) -> dg.ExecuteInProcessResu
 
 
 def _mart(settings: Settings) -> tuple[list[dict], dict[str, int]]:
-    rows, versions = warehouse.read_table(settings, "ns_telemetry", "mart_daily_metrics", COLUMNS)
+    rows, versions = warehouse.read_table(settings, SCHEMA, "mart_daily_metrics", COLUMNS)
     return rows.to_pylist(), versions
 
 
@@ -194,7 +197,7 @@ def test_rows_that_break_the_contract_fail_a_check_and_the_run_and_leave_the_mar
     assert [c.check_name for c in failed] == ["source_not_null_telemetry_silver_measures_source_id"]
     assert failed[0].metadata["wrong_rows"].value == 1
     assert not result.get_asset_materialization_events()
-    assert warehouse.count(settings, "ns_telemetry", "mart_daily_metrics") == 1
+    assert warehouse.count(settings, SCHEMA, "mart_daily_metrics") == 1
     (step,) = result.get_step_failure_events()
     assert "source_not_null_telemetry_silver_measures_source_id" in str(step.event_specific_data)
 
