@@ -189,8 +189,8 @@ def test_rows_that_break_the_contract_fail_a_check_and_the_run_and_leave_the_mar
     settings: Settings,
 ) -> None:
     with duckdb.connect(str(warehouse.wait_until_free(settings))) as connection:
-        connection.execute("create schema if not exists ns_telemetry")
-        connection.execute("create or replace table ns_telemetry.mart_daily_metrics as select 1")
+        connection.execute(f"create schema if not exists {SCHEMA}")
+        connection.execute(f"create or replace table {SCHEMA}.mart_daily_metrics as select 1")
     _add(settings, [*ROWS, (None, "power", datetime(2026, 3, 1, tzinfo=UTC), 1.0)])
     result = _build(settings, works=False)
     failed = [c for c in result.get_asset_check_evaluations() if not c.passed]
