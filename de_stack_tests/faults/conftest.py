@@ -9,14 +9,15 @@ Belongs here: how many seeds, saying them, the fixture. Does not belong here: fa
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from de_stack.settings import Settings
 from de_stack_tests.faults import naive
 from de_stack_tests.faults.lab import Lab
-from de_stack_tests.integration.pipeline import enter_namespace
+from de_stack_tests.integration.pipeline import enter_namespace, session
 from de_stack_tests.seeds import SEEDS
 
 
@@ -46,6 +47,12 @@ def settings(
     ways = [mark.args[0] for mark in request.node.iter_markers("naive")]
     with naive.applied(ways if request.config.getoption("--naive") else []):
         yield settings
+
+
+@pytest.fixture
+def spark(settings: Settings) -> Callable[[], Any]:
+    """What gives the flow its Spark session."""
+    return session(settings)
 
 
 @pytest.fixture

@@ -221,6 +221,56 @@ def only_the_newest_partition() -> Iterator[None]:
 
 
 @way
+def begins_where_kafka_begins() -> Iterator[None]:
+    """Go on from the first offset that there is: `auto.offset.reset=earliest`."""
+    from de_stack.flow import slices
+
+    with mock.patch.object(slices, "missing_ranges", return_value=[]):
+        yield
+
+
+@way
+def ends_at_the_high_watermark() -> Iterator[None]:
+    """Take what the broker has for what can be read."""
+    from kafka import KafkaAdminClient
+
+    ask = KafkaAdminClient.list_partition_offsets
+
+    def uncommitted(self: Any, asked: Any, **_: Any) -> Any:
+        return ask(self, asked)
+
+    with mock.patch.object(KafkaAdminClient, "list_partition_offsets", uncommitted):
+        yield
+
+
+@way
+def an_empty_commit_is_a_commit() -> Iterator[None]:
+    """Pass over a commit that says nothing, as the engines do, and never look at one again."""
+    from datetime import UTC, datetime
+
+    from de_stack.failures import PermanentFailure
+    from de_stack.flow import commits
+    from de_stack.resources.lake_log import Commit, LakeLog
+
+    read = LakeLog._commit
+
+    def passed_over(files: Any, uri: str, version: int) -> Commit:
+        try:
+            return read(files, uri, version)
+        except PermanentFailure:
+            return Commit(version, "OPTIMIZE", datetime.now(UTC), None)
+
+    def new_ones(lake: Any, table: Any, known: int, _newest: int) -> list[Commit]:
+        return lake.commits_after(table.uri, known)
+
+    with (
+        mock.patch.object(LakeLog, "_commit", staticmethod(passed_over)),
+        mock.patch.object(commits, "_read_log", new_ones),
+    ):
+        yield
+
+
+@way
 def password_in_the_address() -> Iterator[None]:
     """Give each program the whole address, as most examples do."""
     from de_stack.local import dagster_home, secrets

@@ -47,6 +47,7 @@ def delete_before(settings: Settings, offset: int) -> int:
     return partition
 
 
+@pytest.mark.naive("begins_where_kafka_begins")
 def test_deleted_offsets_are_named_until_a_person_accepts_the_loss(settings, landed) -> None:
     send(settings, 10)
     landed()
@@ -140,6 +141,7 @@ def test_new_partitions_are_landed_from_their_first_offset(settings, landed) -> 
     assert [p.landed for p in standing(settings, STREAM).partitions[3:]] == [1, 1, 1]
 
 
+@pytest.mark.naive("ends_at_the_high_watermark")
 def test_what_an_open_transaction_wrote_lands_when_it_is_committed_and_never_when_it_is_not(
     settings, landed
 ) -> None:

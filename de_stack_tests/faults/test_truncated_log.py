@@ -78,8 +78,9 @@ def restart_spark(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Settin
     return again
 
 
+@pytest.mark.naive("an_empty_commit_is_a_commit")
 def test_cut_tables_are_refused_by_all_and_filled_again_after_the_repair(
-    stack, monkeypatch
+    settings, monkeypatch
 ) -> None:
     seed, mark = SEEDS[0], os.urandom(3).hex()
     print(f"DE_STACK_TEST_SEED={seed}")
