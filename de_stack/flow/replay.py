@@ -5,10 +5,10 @@ table (`letter_shelf.py`), the ledger's SQL (`letter_ledger.py`), printing.
 
 A replay is entered before it is sent and confirmed after the broker has it. A crash between the two
 leaves an entry of which nobody knows; it is looked for, by its header, before it is sent again: in
-bronze up to where landing stands, in the topic from there on. Looking is enough, since the producer
-is fenced first: nothing of the killed process can arrive after the look. (Sending again under the
-same event id would be one row in silver as well, but two in bronze, and a mended event that has
-another hour than its first version would be two rows in silver, too.)
+the topic from where landing stands on, in bronze up to there at least. Looking is enough, since the
+producer is fenced first: nothing of the killed process can arrive after the look. (Sending again
+under the same event id would be one row in silver as well, but two in bronze, and a mended event
+that has another hour than its first version would be two rows in silver, too.)
 """
 
 from __future__ import annotations
@@ -115,8 +115,10 @@ def _find(
     """Where replays of letters lie: in bronze, or in what has not landed yet."""
     table, lake, ledger = bronze(settings, stream), Lake(settings), Ledger(settings)
     topic = settings.names.topic(stream.domain, stream.entity)
-    version = commits.reconcile(lake, ledger, table)
+    # First where landing stands, then the version: what lands in between is found twice, in one
+    # place. The other way round it is in neither, and is sent again.
     landed = ledger.landed(table.table_id)
+    version = commits.reconcile(lake, ledger, table)
     found: dict[Position, tuple[int, int]] = {}
 
     def look(headers: list[tuple[str, bytes | None]], place: tuple[int, int]) -> None:

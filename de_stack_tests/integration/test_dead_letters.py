@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from de_stack import partitions
 from de_stack.contracts import Stream, load_stream
 from de_stack.failures import PermanentFailure, TransientFailure
-from de_stack.flow import counts, land, letter_shelf, reparse
+from de_stack.flow import commits, counts, land, letter_shelf, reparse
 from de_stack.flow import refine as refine_to
 from de_stack.flow import replay as again
 from de_stack.flow.bronze import bronze
@@ -210,6 +210,38 @@ def test_a_replay_that_was_killed_before_it_could_confirm_is_not_sent_twice(
         done = again.replay(settings, STREAM, "me")
     assert (len(done.sent), len(done.under_way)) == (0, 2)
     assert len(topic_messages(settings)) == 4
+
+
+def test_a_replay_that_lands_while_the_next_one_looks_for_it_is_found(
+    settings, spark, monkeypatch
+) -> None:
+    produce(settings, [b"{"])
+    landed(settings, spark)
+    with monkeypatch.context() as patch:
+        patch.setattr(LetterLedger, "confirm", _die)
+        with pytest.raises(InterruptedError):
+            again.replay(settings, STREAM, "killed")
+    reads: list[str] = []
+
+    def then_a_landing(name: str, read: Callable) -> Callable:
+        def wrapped(*args: object) -> object:
+            found = read(*args)
+            reads.append(name)
+            # Between the two reads, whichever comes first; landing reads the same.
+            if len(reads) == 1:
+                assert landed(settings, spark).rows == 1
+            return found
+
+        return wrapped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(again, "enter_letters", lambda *_: None)
+        patch.setattr(commits, "reconcile", then_a_landing("version", commits.reconcile))
+        patch.setattr(Ledger, "landed", then_a_landing("landed", Ledger.landed))
+        done = again.replay(settings, STREAM, "me")
+    assert reads[0] != reads[-1]
+    assert (len(done.sent), len(done.under_way)) == (0, 1)
+    assert len(topic_messages(settings)) == 2
 
 
 def test_a_replay_that_was_entered_and_never_sent_is_sent_by_the_next(
