@@ -24,25 +24,36 @@ if TYPE_CHECKING:
 Name = Annotated[str, typer.Option("--stream", help="domain.entity")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 _DEFAULT = "telemetry.measures"
-_PLACE = "PARTITION:OFFSET, as `list` shows it"
+_PLACE = "PARTITION:OFFSET, as `list` shows it, or TOPIC_ID:PARTITION:OFFSET"
+_FILE = (
+    "Mended letters, one JSON object per line, as `list --json` has them: topic_id, partition, "
+    "offset, value; value_hex for bytes that are no text. Where both are null, the message is sent "
+    "as it came."
+)
+_LIMIT = "At most so many, newest first; 0: all."
 
 
 def list_(
     stream: Annotated[str, typer.Argument(help="domain.entity")] = _DEFAULT,
     all_: Annotated[bool, typer.Option("--all", help="Settled ones, too.")] = False,
     code: Annotated[str | None, typer.Option(help="Only those with this code.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=0, help=_LIMIT)] = 50,
     as_json: Json = False,
 ) -> None:
     """Letters that nothing has repeated yet, newest first: where, code, field, reason."""
     from de_stack.flow.letter_shelf import letters
 
     settings, contract = _entered(stream)
-    found = letters(settings, contract, not all_, code, limit)
+    found = letters(settings, contract, not all_, code, limit + 1 if limit else None)
+    is_cut = 0 < limit < len(found)
+    found = found[:limit] if is_cut else found
     if as_json:
         typer.echo(json.dumps([_plain(letter) for letter in found], indent=2))
     else:
         _print(found)
+    if is_cut:
+        said = f"these are the newest {limit}, there are more: `--limit 0` lists all"
+        typer.echo(said, err=as_json)
 
 
 def show(
@@ -73,12 +84,7 @@ def replay(
     stream: Annotated[str, typer.Argument(help="domain.entity")] = _DEFAULT,
     place: Annotated[list[str] | None, typer.Option("--only", help=_PLACE)] = None,
     file: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            help='Mended letters, one JSON object per line: {"partition", "offset", "value"}.',
-        ),
+        Path | None, typer.Option("--file", exists=True, dir_okay=False, help=_FILE)
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -89,8 +95,9 @@ def replay(
 
     settings, contract = _entered(stream)
     known = [letter.position for letter in letters(settings, contract)]
-    mended = _mended(file, known) if file else {}
-    chosen = [pick(known, text) for text in place or []] + list(mended)
+    of_file = _of_file(file, known) if file else {}
+    chosen = [pick(known, text) for text in place or []] + list(of_file)
+    mended = {position: value for position, value in of_file.items() if value is not None}
     done = send(settings, contract, getpass.getuser(), chosen if place or file else None, mended)
     if as_json:
         names = {name: list(map(str, found)) for name, found in vars(done).items()}
@@ -113,42 +120,59 @@ def _entered(stream: str) -> tuple[Settings, Stream]:
     return settings, contract
 
 
-def _mended(file: Path, known: Iterable[Position]) -> dict[Position, bytes | None]:
+def _of_file(file: Path, known: Iterable[Position]) -> dict[Position, bytes | None]:
+    """The letters of a file with their new bytes; None for a letter that goes as it came."""
     from de_stack.failures import PermanentFailure
     from de_stack.flow.letters import pick
 
     known, found = list(known), {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    # Not `splitlines`: a text may hold what that takes for the end of a line, as U+2028.
+    for number, line in enumerate(file.read_bytes().split(b"\n"), 1):
         if not line.strip():
             continue
         tried = f"read line {number} of {file}"
         try:
             given = json.loads(line)
-            place, value = f"{given['partition']}:{given['offset']}", given["value"]
+            place, value = f"{given['partition']}:{given['offset']}", _bytes(given)
         except (ValueError, KeyError, TypeError) as error:
-            fix = 'write {"partition": 0, "offset": 7, "value": "..."}'
+            fix = (
+                'write {"partition": 0, "offset": 7, "value": "..."}, or "value_hex": "..." for '
+                "bytes that are no text; null for a message as it came"
+            )
             raise PermanentFailure(tried, f"{type(error).__name__}: {error}", fix) from error
-        if not isinstance(value, str):
-            raise PermanentFailure(tried, f"value is a {type(value).__name__}", "write it as text")
-        if "topic_id" in given:
+        if given.get("topic_id") is not None:
             place = f"{given['topic_id']}:{place}"
         position = pick(known, place)
         if position in found:
             raise PermanentFailure(tried, f"letter {place} stands twice")
-        found[position] = value.encode()
+        found[position] = value
     return found
 
 
+def _bytes(given: dict[str, Any]) -> bytes | None:
+    """What a line of the file gives: `flow.letters.plain` read back."""
+    text, digits = given.get("value"), given.get("value_hex")
+    if "value" not in given and digits is None:
+        raise KeyError("value")
+    if text is not None and digits is not None:
+        raise ValueError("there are both value and value_hex: set one of them to null")
+    if digits is not None:
+        return bytes.fromhex(digits)
+    if text is not None and not isinstance(text, str):
+        raise TypeError(f"value is a {type(text).__name__}, not a text")
+    return None if text is None else text.encode()
+
+
 def _plain(letter: Letter) -> dict[str, Any]:
-    from de_stack.flow.letters import readable, shown
+    from de_stack.flow.letters import plain, readable
 
     given = asdict(letter)
-    place = given.pop("position")
-    for name in ("key", "value"):
-        given[name] = shown(given[name])
+    found = given.pop("position")
+    for name, value in given.items():
+        found |= plain(name, value) if name in ("key", "value") else {name: value}
     for name in ("broker_time", "resolved_at"):
-        given[name] = given[name] and given[name].isoformat()
-    return place | given | {"headers": readable(letter.headers)}
+        found[name] = found[name] and found[name].isoformat()
+    return found | {"headers": readable(letter.headers)}
 
 
 def _print(found: list[Letter]) -> None:

@@ -110,8 +110,17 @@ def as_bytes(stored: Iterable[dict[str, Any]]) -> Headers:
     return [(header["key"], value(header)) for header in stored]
 
 
+def plain(name: str, value: bytes | None) -> dict[str, str | None]:
+    """Bytes for JSON, where nothing can be taken for something else: text, or hex in another field.
+
+    Both fields are always there; both are None for no bytes at all.
+    """
+    text = _text(value)
+    return {name: text, f"{name}_hex": None if value is None or text is not None else value.hex()}
+
+
 def shown(value: bytes | None) -> str | None:
-    """Bytes for people: text where they are text, else `hex:...`."""
+    """Bytes for people: text where they are text, else `hex:...`. Not to be read back: `plain`."""
     text = _text(value)
     return text if value is None or text is not None else f"hex:{value.hex()}"
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # One transaction of the broker: small enough to end well within its timeout.
 _AT_ONCE = 500
 
-Mended = dict[Position, bytes | None]
+Mended = dict[Position, bytes]
 
 
 @dataclass

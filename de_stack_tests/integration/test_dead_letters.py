@@ -24,7 +24,7 @@ from de_stack.flow.letter_ledger import LetterLedger
 from de_stack.flow.letters import REPLAY_OF, Letter
 from de_stack.flow.tables import Table
 from de_stack.resources.kafka import Kafka
-from de_stack.resources.kafka_messages import Message, read_range
+from de_stack.resources.kafka_messages import Message, fenced_producer, read_range
 from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
 from de_stack.settings import Settings
@@ -152,6 +152,49 @@ def test_each_bad_message_is_a_letter_and_a_mended_file_settles_them(
     assert ids == {f"id-{i}" for i in range(12)} | {nameless, "good"}
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [b"\xff\xfe", b"hex:fffe", b"{\0}", b""],
+        ["{\u2028\x85\ufeff}".encode(), b"{\r\n}"],
+        [b"{", None],
+    ],
+    ids=["bytes", "ends of lines", "tombstone"],
+)
+def test_a_file_of_letters_that_nobody_edited_sends_the_bytes_that_came(
+    settings, spark, tmp_path, values
+) -> None:
+    topic = settings.names.topic("telemetry", "measures")
+    with fenced_producer(settings, settings.namespace, "send in a test") as producer:
+        producer.send(topic, [Message(b"k", value, []) for value in values])
+    assert landed(settings, spark).dead == len(values)
+    run, app = CliRunner(), cli()
+    listed = run.invoke(app, ["dead-letters", "list", "--json"])
+    # README's recipe, with jq's way of writing: what is no control character stands for itself.
+    names = ("topic_id", "partition", "offset", "value", "value_hex")
+    lines = [{name: letter.get(name) for name in names} for letter in json.loads(listed.stdout)]
+    file = tmp_path / "mended.ndjson"
+    text = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
+    file.write_text(text, encoding="utf-8")
+    result = run.invoke(app, ["dead-letters", "replay", "--file", str(file)])
+    assert result.exit_code == 0, result.exception
+    sent = {m.headers[0][1]: m.value for m in topic_messages(settings) if m.headers}
+    assert sent == {str(x.position).encode(): x.value for x in letters(settings)}
+    assert sorted(map(repr, sent.values())) == sorted(map(repr, values))
+
+
+def test_a_list_that_is_cut_says_so(settings, spark) -> None:
+    produce(settings, [b"{", b"}"])
+    landed(settings, spark)
+    run, app = CliRunner(), cli()
+    for limit, there, is_cut in (("1", 1, True), ("2", 2, False), ("0", 2, False)):
+        asked = ["dead-letters", "list", "--limit", limit]
+        found = run.invoke(app, [*asked, "--json"])
+        assert len(json.loads(found.stdout)) == there
+        assert ("--limit 0" in found.stderr) == is_cut
+        assert ("--limit 0" in run.invoke(app, asked).stdout) == is_cut
+
+
 def cli():  # noqa: ANN201
     import typer
 
@@ -258,8 +301,6 @@ def test_a_replay_that_was_entered_and_never_sent_is_sent_by_the_next(
 
 
 def test_a_sender_that_was_overtaken_can_send_nothing_more(settings) -> None:
-    from de_stack.resources.kafka_messages import fenced_producer
-
     topic, name = settings.names.topic("telemetry", "measures"), settings.namespace
     message = Message(b"k", b"v", [])
 

@@ -4,12 +4,14 @@ import json
 
 import pytest
 
+from de_stack.cli.dead_letters import _bytes, _of_file
 from de_stack.failures import PermanentFailure
 from de_stack.flow.letters import (
     REPLAY_OF,
     Position,
     as_bytes,
     pick,
+    plain,
     readable,
     repeats,
     shown,
@@ -59,6 +61,48 @@ def test_headers_come_back_from_json_as_the_bytes_that_they_were() -> None:
 
 def test_bytes_are_shown_as_text_where_they_are_text() -> None:
     assert [shown(v) for v in (b"{}", b"\xff", b"", None)] == ["{}", "hex:ff", "", None]
+
+
+def test_bytes_in_json_are_never_taken_for_others() -> None:
+    given = [b"\xff\xfe", b"hex:fffe", b"fffe", b"a\0", b"", None]
+    made = [plain("value", value) for value in given]
+    assert made[:2] == [
+        {"value": None, "value_hex": "fffe"},
+        {"value": "hex:fffe", "value_hex": None},
+    ]
+    assert [_bytes(json.loads(json.dumps(one))) for one in made] == given
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"partition": 0, "offset": 7}', "KeyError: 'value'"),
+        ('{"partition": 0, "offset": 7, "value": "a", "value_hex": "61"}', "both"),
+        ('{"partition": 0, "offset": 7, "value": {"a": 1}}', "value is a dict"),
+        ('{"partition": 0, "offset": 7, "value_hex": "fff"}', "non-hexadecimal"),
+        ('{"partition": 0, "offset": 7, "value": "\\ud800"}', "surrogates not allowed"),
+        ('[{"partition": 0}]', "TypeError"),
+        ("{", "JSONDecodeError"),
+    ],
+)
+def test_a_line_of_a_mended_file_that_is_not_understood_refuses_the_file(
+    tmp_path, line, said
+) -> None:
+    file = tmp_path / "mended.ndjson"
+    file.write_text(f'{{"partition": 2, "offset": 9, "value": "x"}}\n\n{line}\n')
+    with pytest.raises(PermanentFailure, match=said) as caught:
+        _of_file(file, [ONE, TWO])
+    assert caught.value.tried == f"read line 3 of {file}"
+
+
+def test_a_mended_file_names_the_topic_where_two_have_such_a_letter(tmp_path) -> None:
+    known, file = [ONE, Position("u", 0, 7)], tmp_path / "mended.ndjson"
+    line = {"partition": 0, "offset": 7, "value": None, "value_hex": None}
+    file.write_text("\n".join(json.dumps({"topic_id": i, **line}) for i in ("u", "t")))
+    assert _of_file(file, known) == dict.fromkeys(known)
+    file.write_text(json.dumps({"topic_id": None, **line}))
+    with pytest.raises(PermanentFailure, match="made anew"):
+        _of_file(file, known)
 
 
 def test_a_place_that_two_topics_have_needs_the_topics_id() -> None:
