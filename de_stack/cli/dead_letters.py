@@ -88,7 +88,10 @@ def replay(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Send letters to their topic again, each once: all open ones, those named, those of a file."""
+    """Send letters to their topic again, each once: all open ones, those named, those of a file.
+
+    Not while a `reparse` runs: it may be mending them.
+    """
     from de_stack.flow.letter_shelf import letters
     from de_stack.flow.letters import pick
     from de_stack.flow.replay import replay as send

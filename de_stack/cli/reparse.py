@@ -25,7 +25,8 @@ def reparse(
 ) -> None:
     """Derive bronze's typed columns from the raw messages with the contract as it is now.
 
-    One commit per ingest day; event hours that lost or got rows become pending.
+    One commit per ingest day; event hours that lost or got rows become pending. Meanwhile nobody
+    else reparses or sends letters again: whoever comes second is told who is at it.
     """
     from dagster_pyspark import LazyPySparkResource
 

@@ -1,12 +1,13 @@
 """What the ledger knows of dead letters: commits that may hold some, replays and how far they are.
 
-Belongs here: SQL on the `ledger` database about them. Does not belong here: the letters themselves
-(`dead_letters.py`), sending (`replay.py`).
+Belongs here: SQL on the `ledger` database about them, who may settle them now. Does not belong
+here: the letters themselves (`dead_letters.py`), sending (`replay.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,19 @@ class LetterLedger:
 
     def __init__(self, settings: Settings, table_id: str) -> None:
         self._postgres, self._table_id = Postgres(settings, "ledger"), table_id
+
+    def settling(
+        self, who: str, beside: bool = False
+    ) -> AbstractContextManager[Callable[[], None]]:
+        """Settle letters, alone or `beside` others: a letter is mended or sent again, not both.
+
+        Landing takes no notice. What is given fails if the lock was lost (`Postgres.lock`).
+
+        Raises:
+            TransientFailure: somebody else is at it; he is named.
+        """
+        name = f"letters of {self._table_id}"
+        return self._postgres.lock(name, f"settle {name}", who, shared=beside)
 
     def commits(self, after: int, until: int) -> list[tuple[str, dict[str, Any]]]:
         """(kind, details) of the commits after a version, up to another, that changed messages."""

@@ -5,11 +5,13 @@ decoding (`decoding.py`), what a commit means to the ledger (`commits.py`).
 
 The commit is a MERGE of the rows that changed, by position, and not a replacement of hours: rows
 that land meanwhile are no part of it and stay, where a `replaceWhere` that was computed from an
-older version deletes them without a conflict (seen: 5 rows left of 8). A row is only written while
-it still says what we have read of it, so that two reparses at once do not mix. Topic, offset and
-raw bytes are never written.
+older version deletes them without a conflict (seen: 5 rows left of 8). Topic, offset and raw bytes
+are never written.
 
-Letters that somebody has sent again stay as they are: they are counted by their replay.
+Letters that somebody has sent again stay as they are: they are counted by their replay. So nobody
+sends any, nor reparses, while a reparse writes: it holds a lock. A lock may be lost, and the commit
+of a killed reparse may come after it: a commit also fails as a whole where one row no longer says
+what was read of it, since what it tells the ledger was counted from these rows.
 """
 
 from __future__ import annotations
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from de_stack.settings import Settings
 
 _DERIVED = ("event_id", "event_time", "event_hour", "error", "contract_version", "record")
+# Its first word is Delta's for another writer that was first (`is_conflict`).
+_CHANGED = "Concurrent change: a row no longer says what was read of it"
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ def reparse(
 ) -> Iterator[Reparsed]:
     """Decode what lies in bronze again, day by day; what was done of each day when it is done.
 
+    Nobody else reparses, or sends letters again, until the last day is done.
+
     Args:
         settings: where everything is.
         stream: the contract as it is now.
@@ -78,9 +84,29 @@ def reparse(
 
     Raises:
         PermanentFailure: nothing has landed yet, or log and ledger disagree.
-        TransientFailure: another writer changed the same rows, or a system was away.
+        TransientFailure: somebody sends letters again or reparses, another writer changed the same
+            rows, or a system was away.
     """
-    lake, ledger, table = Lake(settings), Ledger(settings), bronze(settings, stream)
+    table = bronze(settings, stream)
+    if dry_run:
+        yield from _days(settings, stream, table, spark, run_id, first, last, None)
+        return
+    with LetterLedger(settings, table.table_id).settling(run_id) as check:
+        yield from _days(settings, stream, table, spark, run_id, first, last, check)
+
+
+def _days(
+    settings: Settings,
+    stream: Stream,
+    table: Table,
+    spark: Callable[[], SparkSession],
+    run_id: str,
+    first: datetime | None,
+    last: datetime | None,
+    check: Callable[[], None] | None,
+) -> Iterator[Reparsed]:
+    """Day by day; only counted without `check`, which fails once somebody else may be writing."""
+    lake, ledger = Lake(settings), Ledger(settings)
     version = commits.reconcile(lake, ledger, table)
     if version < 0:
         raise PermanentFailure(f"reparse {table.table_id}", "there is no table yet", "land first")
@@ -91,7 +117,7 @@ def reparse(
         if (first is None or hour >= first) and (last is None or hour <= last):
             row["ingest_hour"] = hour
             days.setdefault(hour.date(), []).append(row)
-    if not dry_run and widen(settings, spark, table, run_id):
+    if check is not None and widen(settings, spark, table, run_id):
         version = commits.reconcile(lake, ledger, table)
     for day, found in sorted(days.items()):
         hours = [row["ingest_hour"] for row in found]
@@ -99,7 +125,7 @@ def reparse(
         rows = sum(row["n"] for row in found)
         one = _Day(settings, stream, table, version, min(hours), max(hours), topics, rows)
         with asking(settings, f"reparse {table.table_id} of {day}"):
-            done = one.run(open_session(settings, spark), run_id, dry_run)
+            done = one.run(open_session(settings, spark), run_id, check)
         yield done
 
 
@@ -114,13 +140,14 @@ class _Day:
     topics: dict[str, str]
     rows: int
 
-    def run(self, session: SparkSession, run_id: str, dry_run: bool) -> Reparsed:
+    def run(self, session: SparkSession, run_id: str, check: Callable[[], None] | None) -> Reparsed:
         changed = self._changed(session).persist()
         try:
             hours, changes, mended, refused = self._counted(changed)
             outcome = (self.first.date(), self.rows, changes, mended, refused, len(hours))
-            if dry_run or not changes:
+            if check is None or not changes:
                 return Reparsed(*outcome)
+            check()
             return Reparsed(*outcome, self._write(session, changed, hours, run_id))
         finally:
             changed.unpersist()
@@ -221,6 +248,7 @@ def _merge(session: SparkSession, table: Table, changed: DataFrame, metadata: st
     with saying(session, metadata):
         session.sql(
             f"MERGE INTO delta.`{path(table.uri)}` t USING {{changed}} s "
-            f"ON {place} AND {as_read} WHEN MATCHED THEN UPDATE SET {sets}",
+            f"ON {place} WHEN MATCHED AND {as_read} THEN UPDATE SET {sets} "
+            f"WHEN MATCHED THEN UPDATE SET t.error = raise_error('{_CHANGED}')",
             changed=changed,
         ).collect()

@@ -9,10 +9,14 @@ the topic from where landing stands on, in bronze up to there at least. Looking 
 producer is fenced first: nothing of the killed process can arrive after the look. (Sending again
 under the same event id would be one row in silver as well, but two in bronze, and a mended event
 that has another hour than its first version would be two rows in silver, too.)
+
+No reparse runs meanwhile: it might mend a letter that is being sent. Another replay may: their
+producer keeps them apart.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -64,16 +68,31 @@ def replay(
 
     Raises:
         PermanentFailure: there is no such letter, or the broker refused a message.
-        TransientFailure: a system was away; what was entered is cleared up by the next call.
+        TransientFailure: a reparse is running, or a system was away; what was entered is cleared up
+            by the next call.
     """
+    ledger = LetterLedger(settings, bronze(settings, stream).table_id)
+    with ledger.settling(f"replay by {by}", beside=True) as check:
+        return _replay(settings, stream, by, chosen, mended or {}, ledger, check)
+
+
+def _replay(
+    settings: Settings,
+    stream: Stream,
+    by: str,
+    chosen: list[Position] | None,
+    mended: Mended,
+    ledger: LetterLedger,
+    check: Callable[[], None],
+) -> Replayed:
+    # Under the lock: what a reparse has mended until now is no letter any more.
     enter_letters(settings, stream, f"replay by {by}")
     table, topic = bronze(settings, stream), settings.names.topic(stream.domain, stream.entity)
     known = {letter.position: letter for letter in letter_shelf.letters(settings, stream)}
     wanted = [p for p, letter in known.items() if letter.is_open] if chosen is None else chosen
     if strange := [str(p) for p in wanted if p not in known]:
         raise PermanentFailure(f"replay {', '.join(strange[:5])}", "there is no such letter")
-    done, ledger = Replayed(), LetterLedger(settings, table.table_id)
-    done.settled = [p for p in wanted if not known[p].is_open]
+    done = Replayed(settled=[p for p in wanted if not known[p].is_open])
     wanted = sorted({p for p in wanted if known[p].is_open})
     if not wanted:
         return done
@@ -89,8 +108,9 @@ def replay(
             (done.under_way if sent else done.sent).append(position)
         for i in range(0, len(done.sent), _AT_ONCE):
             some = done.sent[i : i + _AT_ONCE]
+            check()
             ledger.enter(some, by)
-            ledger.confirm(_send(producer, topic, [known[p] for p in some], mended or {}))
+            ledger.confirm(_send(producer, topic, [known[p] for p in some], mended))
     return done
 
 

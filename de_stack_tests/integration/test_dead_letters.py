@@ -22,6 +22,7 @@ from de_stack.flow.dead_letters import enter_letters, has_news
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.letter_ledger import LetterLedger
 from de_stack.flow.letters import REPLAY_OF, Letter
+from de_stack.flow.table_check import check_table
 from de_stack.flow.tables import Table
 from de_stack.resources.kafka import Kafka
 from de_stack.resources.kafka_messages import Message, fenced_producer, read_range
@@ -421,6 +422,130 @@ def test_a_letter_that_was_sent_again_stays_one_when_its_contract_is_mended(
     refine_all(settings, spark, STREAM)
     total = counts.count(settings, STREAM)
     assert (total.bronze, total.replayed, total.dead, total.silver) == (3, 1, 1, 1)
+
+
+def during(patch: pytest.MonkeyPatch, owner: object, name: str, work: Callable) -> None:
+    """Once, before a step: what somebody else does meanwhile."""
+    step, seen = getattr(owner, name), []
+
+    def wrapped(*args: object) -> object:
+        if not seen:
+            seen.append(name)
+            work()
+        return step(*args)
+
+    patch.setattr(owner, name, wrapped)
+
+
+def test_a_letter_is_not_sent_again_while_a_reparse_may_mend_it(
+    settings, spark, monkeypatch
+) -> None:
+    produce(settings, [json.dumps(HOT).encode(), b"{"], ["x", "y"])
+    landed(settings, spark)
+    found = next(x for x in letters(settings) if x.event_id == "x")
+    in_another_hour = json.dumps(measure("a", 1.0, HOUR - timedelta(hours=3))).encode()
+    refused: list[TransientFailure] = []
+
+    def meanwhile() -> None:
+        try:
+            again.replay(
+                settings, STREAM, "me", [found.position], {found.position: in_another_hour}
+            )
+        except TransientFailure as failure:
+            refused.append(failure)
+        produce(settings, [measure("b", 2.0, HOUR)], ["good"])
+        landed(settings, spark)
+
+    with monkeypatch.context() as patch:
+        during(patch, reparse, "_merge", meanwhile)
+        (day,) = reparse.reparse(settings, LOOSE, spark, "reparse by her")
+    assert day.mended == 1
+    refine_all(settings, spark, LOOSE)
+    assert [row["event_id"] for row in silver_rows(settings)] == ["good", "x"]
+    total = counts.count(settings, STREAM)
+    assert (total.bronze, total.replayed, total.dead, total.silver) == (3, 0, 1, 2)
+    assert "reparse by her is at it since" in str(refused[0])
+    # Afterwards it is no letter any more, and the other one goes.
+    with pytest.raises(PermanentFailure, match="there is no such letter"):
+        again.replay(settings, STREAM, "me", [found.position])
+    assert len(again.replay(settings, STREAM, "me").sent) == 1
+
+
+def test_a_reparse_waits_for_the_letters_that_are_being_sent_again(
+    settings, spark, monkeypatch
+) -> None:
+    produce(settings, [json.dumps(HOT).encode()], ["x"])
+    landed(settings, spark)
+    letters(settings)
+
+    def meanwhile() -> None:
+        with pytest.raises(TransientFailure, match="replay by me is at it since"):
+            list(reparse.reparse(settings, LOOSE, spark, "reparse by her"))
+        # Who only counts writes nothing, and two replays are kept apart by their producer.
+        (day,) = reparse.reparse(settings, LOOSE, spark, "dry", dry_run=True)
+        assert day.mended == 0
+        assert len(again.replay(settings, STREAM, "another").under_way) == 0
+
+    during(monkeypatch, again, "_send", meanwhile)
+    with pytest.raises(TransientFailure, match="replay to"):
+        again.replay(settings, STREAM, "me")
+    assert len(topic_messages(settings)) == 2
+
+
+@pytest.mark.parametrize("is_lost", [False, True], ids=["locked", "lock lost"])
+def test_two_reparses_at_once_count_each_row_once(settings, spark, monkeypatch, is_lost) -> None:
+    long_ago = STREAM.history_start - timedelta(days=1)
+    looser = replace(LOOSE, history_start=long_ago)
+    old = measure("a", 1.0, long_ago)
+    produce(settings, [json.dumps(one).encode() for one in (HOT, old)], ["hot", "old"])
+    landed(settings, spark)
+    results: list[object] = []
+
+    def attempt(stream: Stream, who: str) -> None:
+        try:
+            results.extend(reparse.reparse(settings, stream, spark, who))
+        except TransientFailure as failure:
+            results.append(failure)
+
+    def meanwhile() -> None:
+        if is_lost:
+            end_sessions(settings, "first")
+        # One of the two rows that the first has counted.
+        attempt(LOOSE, "second")
+
+    with monkeypatch.context() as patch:
+        during(patch, reparse, "_merge", meanwhile)
+        attempt(looser, "first")
+    assert check_table(settings, bronze(settings, STREAM)).disagreements == []
+    refine_all(settings, spark, looser)
+    assert counts.count(settings, STREAM).silver == (1 if is_lost else 2)
+    failures = [isinstance(result, TransientFailure) for result in results]
+    assert failures == ([False, True] if is_lost else [True, False])
+    said = "another writer was first" if is_lost else "first is at it since"
+    assert said in str(results[failures.index(True)])
+
+
+def test_a_reparse_whose_lock_is_lost_writes_nothing_more(settings, spark, monkeypatch) -> None:
+    produce(settings, [json.dumps(HOT).encode()], ["x"])
+    landed(settings, spark)
+    before = commits.reconcile(Lake(settings), Ledger(settings), bronze(settings, STREAM))
+    with monkeypatch.context() as patch:
+        during(patch, reparse._Day, "_counted", lambda: end_sessions(settings, "first"))
+        with pytest.raises(TransientFailure, match="letters of"):
+            list(reparse.reparse(settings, LOOSE, spark, "first"))
+    assert commits.reconcile(Lake(settings), Ledger(settings), bronze(settings, STREAM)) == before
+    (day,) = reparse.reparse(settings, LOOSE, spark, "next")
+    assert day.mended == 1
+
+
+def end_sessions(settings: Settings, who: str) -> None:
+    """As an administrator does, or a server that restarts."""
+    with Postgres(settings, "ledger").transaction("end sessions in a test") as connection:
+        connection.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+            "where application_name = %s",
+            (f"de_stack: {who}",),
+        )
 
 
 def _die(*_: object) -> None:
