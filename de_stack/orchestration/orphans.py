@@ -28,12 +28,16 @@ _STARTING, _START = dg.DagsterEventType.RUN_STARTING, dg.DagsterEventType.RUN_ST
 _WORKER = "multiprocessing.spawn import spawn_main"
 
 
-def fail_if_gone(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+def fail_if_gone(instance: dg.DagsterInstance, settings: Settings, run: dg.DagsterRun) -> bool:
     """True, and the run is marked failed, if the process that executes it does not live.
+
+    Only where Dagster is our own: a shared one has runs of other machines and containers, a
+    `de-stack rebuild` in CI for one, and their process ids mean nothing here. There it is Dagster's
+    run monitoring that ends what was killed, when the run's `dagster/max_runtime` is over.
 
     A process that begins after its run was marked failed does nothing: Dagster sees to that.
     """
-    if run.status not in _WITH_PROCESS:
+    if settings.profile != "embedded" or run.status not in _WITH_PROCESS:
         return False
     if type(instance.run_launcher).__name__ != "DefaultRunLauncher":
         return False  # its worker may be on another machine
@@ -60,11 +64,7 @@ def fail_if_gone(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
 
 def sweep_sensor() -> dg.SensorDefinition:
-    """Fails every run whose process is gone, whoever asked for it, so that others can start.
-
-    Only where Dagster is our own: a shared one has runs of other machines, whose processes nobody
-    can see from here.
-    """
+    """Fails every run whose process is gone, whoever asked for it, so that others can start."""
 
     @dg.sensor(
         name="runs__sweep",
@@ -77,7 +77,7 @@ def sweep_sensor() -> dg.SensorDefinition:
     ) -> dg.SkipReason:
         if settings.profile != "embedded":
             return dg.SkipReason("profile external: this Dagster has runs of other machines, too")
-        gone = sweep(context.instance)
+        gone = sweep(context.instance, settings)
         if gone:
             context.log.warning(f"killed, marked as failed: {', '.join(gone)}")  # noqa: G004
         return dg.SkipReason(f"{len(gone)} runs were killed" if gone else "no run was killed")
@@ -85,13 +85,13 @@ def sweep_sensor() -> dg.SensorDefinition:
     return sensor
 
 
-def sweep(instance: dg.DagsterInstance) -> list[str]:
+def sweep(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
     """Fail every run whose process is gone; their ids."""
     filters = dg.RunsFilter(statuses=list(_WITH_PROCESS))
     return [
         record.dagster_run.run_id
         for record in instance.get_run_records(filters)
-        if fail_if_gone(instance, record.dagster_run)
+        if fail_if_gone(instance, settings, record.dagster_run)
     ]
 
 

@@ -21,6 +21,7 @@ from de_stack import partitions
 from de_stack.contracts import Stream, load_all
 from de_stack.failures import PermanentFailure
 from de_stack.orchestration.blocks import STEP_TAG, STREAM_TAG, subject_of
+from de_stack.orchestration.ticks import MAX_SECONDS
 from de_stack.settings import Settings
 
 # What comes from outside, or is no table of rows: nothing in the lake says how to compute it.
@@ -100,6 +101,7 @@ def run(
     """
     tags = {STREAM_TAG: subject_of(settings, stream.name), "de_stack/rebuild": "true"}
     tags[STEP_TAG] = "derive" if span else "mart"
+    tags["dagster/max_runtime"] = MAX_SECONDS
     if span:
         first, last = (partitions.key(moment, stream.grain) for moment in span)
         tags |= {

@@ -35,7 +35,7 @@ _UNFINISHED = [
 # One run takes at most this many periods of a backlog: a month of hours.
 _MAX_PERIODS = 31 * 24
 # A run that hangs is ended by run monitoring; a month of backlog takes minutes.
-_MAX_SECONDS = "7200"
+MAX_SECONDS = "7200"
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,13 @@ def chain(domain: str, *assets: str) -> tuple[Stage, ...]:
     return tuple(Stage(domain, asset, reads) for reads, asset in pairwise(assets))
 
 
-def in_flight(context: dg.SensorEvaluationContext, subject: str, step: str) -> str | None:
+def in_flight(
+    context: dg.SensorEvaluationContext, settings: Settings, subject: str, step: str
+) -> str | None:
     """Id of the unfinished run of a subject's step, if there is one whose process lives."""
     filters = dg.RunsFilter(statuses=_UNFINISHED, tags={STREAM_TAG: subject, STEP_TAG: step})
     for record in context.instance.get_run_records(filters):
-        if not fail_if_gone(context.instance, record.dagster_run):
+        if not fail_if_gone(context.instance, settings, record.dagster_run):
             return record.dagster_run.run_id
         context.log.warning(f"run {record.dagster_run.run_id} was killed: marked as failed")  # noqa: G004
     return None
@@ -98,7 +100,7 @@ def _sensor(
     ) -> dg.SensorResult | dg.SkipReason:
         # Two namespaces may share one Dagster.
         subject = settings.names.topic(domain, entity)
-        if run := in_flight(context, subject, step):
+        if run := in_flight(context, settings, subject, step):
             return dg.SkipReason(f"run {run} is at it")
         stream = naming.stream_name(domain, entity)
         if why := held_back(context.instance, settings, stream, step, interval_seconds):
@@ -107,7 +109,7 @@ def _sensor(
         asked = ask(settings)
         if isinstance(asked, str):
             return dg.SkipReason(asked)
-        tags = {STREAM_TAG: subject, STEP_TAG: step, "dagster/max_runtime": _MAX_SECONDS}
+        tags = {STREAM_TAG: subject, STEP_TAG: step, "dagster/max_runtime": MAX_SECONDS}
         return dg.SensorResult([asked.with_replaced_attrs(tags={**tags, **asked.tags})])
 
     return sensor

@@ -150,12 +150,17 @@ def test_a_killed_run_that_a_person_asked_for_is_failed_and_its_pool_is_free(
 
 
 def test_runs_of_a_shared_dagster_may_be_on_other_machines_and_are_left_alone(
-    settings, killed, monkeypatch
+    settings, killed
 ) -> None:
     instance, started = killed
-    elsewhere = started({})
-    monkeypatch.setenv("DE_STACK_PROFILE", "external")
-    assert "external" in str(tick(killed_runs.sweep_killed_runs, Settings(), instance))
+    produce(settings, [measure("a", 1.0, datetime.now(UTC))])
+    # As `de-stack rebuild` in a container tags it: its process id means nothing here.
+    elsewhere = started(
+        {STREAM_TAG: settings.names.topic("telemetry", "measures"), STEP_TAG: "land"}
+    )
+    shared = settings.model_copy(update={"profile": "external"})
+    assert "external" in str(tick(killed_runs.sweep_killed_runs, shared, instance))
+    assert "is at it" in str(tick(watch.land_measures, shared, instance))
     assert status_of(instance, elsewhere) == dg.DagsterRunStatus.STARTED
 
 
@@ -187,7 +192,9 @@ def test_a_run_that_had_not_begun_when_its_code_server_was_killed_is_failed_at_o
     assert status_of(instance, run.run_id) == dg.DagsterRunStatus.FAILURE
 
 
-def test_a_run_that_ends_well_while_it_is_looked_at_stays_a_success(killed, monkeypatch) -> None:
+def test_a_run_that_ends_well_while_it_is_looked_at_stays_a_success(
+    settings, killed, monkeypatch
+) -> None:
     instance, started = killed
     run_id = started({})
 
@@ -198,7 +205,7 @@ def test_a_run_that_ends_well_while_it_is_looked_at_stays_a_success(killed, monk
         return False
 
     monkeypatch.setattr(orphans, "_lives", ends)
-    assert orphans.sweep(instance) == []
+    assert orphans.sweep(instance, settings) == []
     assert status_of(instance, run_id) == dg.DagsterRunStatus.SUCCESS
 
 
