@@ -6,11 +6,15 @@ keeps a run back (`ticks.py`).
 Run monitoring watches the default launcher's runs until they start, for minutes, and not after.
 Their processes are children of the code server, in which sensors are evaluated: a process id means
 the same to both, and a server of which a run has not been asked knows nothing of it.
+
+A clock that is set must not fail a live run. The times of processes count from the boot and move
+with the clock, those of events stay: nothing is called gone for its time alone.
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import dagster as dg
 import psutil
@@ -18,14 +22,14 @@ import psutil
 from de_stack.settings import Settings
 
 _SWEEP_SECONDS = 30
-_WITH_PROCESS = (
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-)
+_BEGUN = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+_WITH_PROCESS = (dg.DagsterRunStatus.STARTING, *_BEGUN)
 _STARTING, _START = dg.DagsterEventType.RUN_STARTING, dg.DagsterEventType.RUN_START
 # multiprocessing's command line for a child that begins anew: Dagster's run workers.
 _WORKER = "multiprocessing.spawn import spawn_main"
+# In the environment of every service of `de-stack up`, and of what it starts.
+_SERVICE = "DE_STACK_SERVICE"
+_BEGAN = psutil.Process().create_time()
 
 
 def fail_if_gone(instance: dg.DagsterInstance, settings: Settings, run: dg.DagsterRun) -> bool:
@@ -42,17 +46,15 @@ def fail_if_gone(instance: dg.DagsterInstance, settings: Settings, run: dg.Dagst
     if type(instance.run_launcher).__name__ != "DefaultRunLauncher":
         return False  # its worker may be on another machine
     event = _STARTING if run.status == dg.DagsterRunStatus.STARTING else _START
-    records = instance.get_records_for_run(run.run_id, of_type=event, limit=1).records
-    if not records:
+    pid, at = _said(instance, run.run_id, event)
+    if at is None:
         return False
-    entry = records[0].event_log_entry
     if event == _STARTING:
-        if entry.timestamp >= _server_since() or _begins_elsewhere(entry.timestamp):
+        if at >= _server_since() or _begins_elsewhere(instance):
             return False
         why = "The code server that was asked for this run was killed before the run had started."
     else:
-        pid = entry.dagster_event.pid if entry.dagster_event else None
-        if pid is None or _lives(pid, entry.timestamp):
+        if pid is None or _lives(pid, at):
             return False
         why = f"The run's process {pid} is gone: it was killed. What it committed is adopted."
     # It may have ended well, or started, between our two looks.
@@ -95,31 +97,77 @@ def sweep(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
     ]
 
 
+def _said(
+    instance: dg.DagsterInstance, run_id: str, event: dg.DagsterEventType
+) -> tuple[int | None, float | None]:
+    """(process id, time) in a run's first event of a type; None for what it does not say."""
+    for record in instance.get_records_for_run(run_id, of_type=event, limit=1).records:
+        entry = record.event_log_entry
+        return (entry.dagster_event.pid if entry.dagster_event else None), entry.timestamp
+    return None, None
+
+
 def _lives(pid: int, seen: float) -> bool:
-    """True if the process that had this id at the time `seen` still runs."""
+    """True if the process that had this id at the time `seen` still runs.
+
+    One that is older than `seen` is the same. One that is younger has taken the id over, or the
+    clock was set: then what it is decides. After a clock that was set back, another one passes for
+    the run's: until it ends, or run monitoring gives the run up.
+    """
     try:
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= seen + 1
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return process.create_time() <= seen + 1 or _is_worker(process) or _is_typed(process)
     except psutil.NoSuchProcess:
         return False
 
 
+def _is_ours(process: psutil.Process) -> bool:
+    home = os.environ.get("DAGSTER_HOME")
+    return home is not None and process.environ().get("DAGSTER_HOME") == home
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    """True for a run worker of this Dagster, whichever code server has started it."""
+    try:
+        return _WORKER in " ".join(process.cmdline()) and _is_ours(process)
+    except psutil.AccessDenied:
+        return False  # another user's
+
+
+def _is_typed(process: psutil.Process) -> bool:
+    """True for Python that is no service: a command or a program that runs assets by itself."""
+    try:
+        words = process.cmdline()
+        if not words or "python" not in Path(words[0]).name.lower():
+            return False
+        # It finds this Dagster without being told.
+        is_command = any(Path(word).name == "de-stack" for word in words[1:2])
+        return _SERVICE not in process.environ() and (is_command or _is_ours(process))
+    except psutil.AccessDenied:
+        return False  # another user's
+
+
 def _server_since() -> float:
-    """When this code server began, as seconds since the epoch."""
-    return psutil.Process().create_time()
+    """When this code server began: the earlier of what the clock said then and what it says now."""
+    return min(_BEGAN, psutil.Process().create_time())
 
 
-def _begins_elsewhere(asked: float) -> bool:
-    """True if a worker lives that began between `asked` and this server: a dead server's child.
+def _begins_elsewhere(instance: dg.DagsterInstance) -> bool:
+    """True if a worker lives that has yet to say which run it is for: maybe a dead server's child.
 
-    It has yet to say which run it is for.
+    One that has said so works for another run.
     """
-    since = _server_since()
-    for process in psutil.process_iter(["cmdline", "create_time", "uids"]):
-        known = process.info
-        if not asked - 1 <= (known["create_time"] or 0) < since:
+    filters = dg.RunsFilter(statuses=list(_BEGUN))
+    known = {
+        _said(instance, record.dagster_run.run_id, _START)[0]
+        for record in instance.get_run_records(filters)
+    }
+    for process in psutil.process_iter():
+        try:
+            if process.pid not in known and _is_worker(process):
+                return True
+        except psutil.NoSuchProcess:
             continue
-        is_ours = known["uids"] and known["uids"].real == os.getuid()
-        if is_ours and _WORKER in " ".join(known["cmdline"] or ()):
-            return True
     return False

@@ -1,12 +1,15 @@
 """What the sensors ask for, on a real broker and a real ledger."""
 
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
+import psutil
 import pytest
 from dagster import EventLogEntry
 
@@ -96,18 +99,33 @@ def test_a_tick_without_a_broker_fails_in_seconds_and_says_so(settings, monkeypa
         assert time.monotonic() - began < 5
 
 
+WAIT = "import time; time.sleep(60)"
+WORKER = f"from multiprocessing.spawn import spawn_main; {WAIT}"
+
+
 @pytest.fixture
 def killed(settings) -> Iterator[tuple[dg.DagsterInstance, Callable[..., str]]]:  # noqa: ANN001
-    """An instance, and what makes a started run in it whose process is there, or was killed."""
+    """An instance, and what makes a started run in it whose process is there, or was killed.
+
+    `ago`: the run's id was that of another process then, which is gone.
+    """
     children = []
     with dg.instance_for_test() as instance:
 
-        def started(tags: dict[str, str], *, alive: bool = False) -> str:
-            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        def started(
+            tags: dict[str, str],
+            *,
+            alive: bool = False,
+            words: Sequence[str] = (sys.executable, "-c", WORKER),
+            env: dict[str, str | None] | None = None,
+            ago: float = 0.0,
+        ) -> str:
+            changed = {**os.environ, **(env or {})}
+            child = subprocess.Popen(words, env={n: v for n, v in changed.items() if v is not None})
             children.append(child)
             status = dg.DagsterRunStatus.STARTED
             run = instance.create_run_for_job(_job, status=status, tags=tags)
-            instance.handle_new_event(_started(run.run_id, child.pid))
+            instance.handle_new_event(_started(run.run_id, child.pid, time.time() - ago))
             if not alive:
                 child.kill()
                 child.wait()
@@ -164,15 +182,73 @@ def test_runs_of_a_shared_dagster_may_be_on_other_machines_and_are_left_alone(
     assert status_of(instance, elsewhere) == dg.DagsterRunStatus.STARTED
 
 
+def set_clock(monkeypatch: pytest.MonkeyPatch, by: float) -> None:
+    """What psutil says when the clock was set: it counts from the boot, which moves with it."""
+    real = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: real(self) + by)
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_is_set_fails_no_live_run(
+    settings, killed, monkeypatch, tmp_path, hours
+) -> None:
+    instance, started = killed
+    alive = [
+        started({}, alive=True),
+        started({}, alive=True, env={"DE_STACK_SERVICE": f"{settings.home}:code_server"}),
+        # What a person has typed, and a program of theirs.
+        started(
+            {},
+            alive=True,
+            words=[sys.executable, "-c", WAIT, "dagster", "asset", "materialize"],
+        ),
+        started({}, alive=True, words=[sys.executable, "-c", WAIT]),
+        started(
+            {},
+            alive=True,
+            words=[sys.executable, _script(tmp_path, "de-stack"), "rebuild"],
+            env={"DAGSTER_HOME": None},
+        ),
+        _asked(instance, {}),
+    ]
+    dead = started({})
+    set_clock(monkeypatch, hours * 3600)
+    assert orphans.sweep(instance, settings) == [dead]
+    assert {status_of(instance, run_id) for run_id in alive} == {
+        dg.DagsterRunStatus.STARTED,
+        dg.DagsterRunStatus.STARTING,
+    }
+
+
+def test_another_process_with_the_id_of_a_killed_run_does_not_keep_it_alive(
+    settings, killed
+) -> None:
+    instance, started = killed
+    service = {"DE_STACK_SERVICE": f"{settings.home}:daemon"}
+    others = [
+        started({}, alive=True, ago=5, words=["sleep", "60"]),
+        # A service of the stack, after the machine was started anew.
+        started({}, alive=True, ago=5, words=[sys.executable, "-c", WAIT], env=service),
+        # A program that has nothing to do with this Dagster, and a worker of another one.
+        started(
+            {},
+            alive=True,
+            ago=5,
+            words=[sys.executable, "-c", WAIT],
+            env={"DAGSTER_HOME": None},
+        ),
+        started({}, alive=True, ago=5, env={"DAGSTER_HOME": "/elsewhere"}),
+    ]
+    assert sorted(orphans.sweep(instance, settings)) == sorted(others)
+
+
 def test_a_run_that_had_not_begun_when_its_code_server_was_killed_is_failed_at_once(
     settings, killed, monkeypatch
 ) -> None:
-    instance, _ = killed
+    instance, started = killed
     produce(settings, [measure("a", 1.0, datetime.now(UTC))])
-    tags = {STREAM_TAG: settings.names.topic("telemetry", "measures"), STEP_TAG: "land"}
-    run = instance.create_run_for_job(_job, status=dg.DagsterRunStatus.NOT_STARTED, tags=tags)
-    instance.report_dagster_event(
-        dg.DagsterEvent(dg.DagsterEventType.RUN_STARTING.value, "_job"), run.run_id
+    run = _asked(
+        instance, {STREAM_TAG: settings.names.topic("telemetry", "measures"), STEP_TAG: "land"}
     )
 
     def said() -> dg.RunRequest | str:
@@ -181,15 +257,18 @@ def test_a_run_that_had_not_begun_when_its_code_server_was_killed_is_failed_at_o
     # This server was asked for it, and will say what became of it.
     assert "is at it" in str(said())
     # What it looks like when the server that was asked is gone, and its child goes on.
-    words = "from multiprocessing.spawn import spawn_main; import time; time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", words]) as worker:
+    with subprocess.Popen([sys.executable, "-c", WORKER]) as worker:
         time.sleep(0.2)
         since = time.time()
         monkeypatch.setattr(orphans, "_server_since", lambda: since)
         assert "is at it" in str(said())
+        set_clock(monkeypatch, -3600)
+        assert "is at it" in str(said())
         worker.kill()
+    # A worker that has said which run it is for is not waited for.
+    started({}, alive=True)
     assert isinstance(said(), dg.RunRequest)
-    assert status_of(instance, run.run_id) == dg.DagsterRunStatus.FAILURE
+    assert status_of(instance, run) == dg.DagsterRunStatus.FAILURE
 
 
 def test_a_run_that_ends_well_while_it_is_looked_at_stays_a_success(
@@ -209,14 +288,28 @@ def test_a_run_that_ends_well_while_it_is_looked_at_stays_a_success(
     assert status_of(instance, run_id) == dg.DagsterRunStatus.SUCCESS
 
 
-def _started(run_id: str, pid: int) -> EventLogEntry:
+def _asked(instance: dg.DagsterInstance, tags: dict[str, str]) -> str:
+    """A run that a code server was asked for, and that has not begun."""
+    run = instance.create_run_for_job(_job, status=dg.DagsterRunStatus.NOT_STARTED, tags=tags)
+    instance.report_dagster_event(
+        dg.DagsterEvent(dg.DagsterEventType.RUN_STARTING.value, "_job"), run.run_id
+    )
+    return run.run_id
+
+
+def _script(folder: Path, name: str) -> str:
+    (folder / name).write_text(WAIT)
+    return str(folder / name)
+
+
+def _started(run_id: str, pid: int, at: float) -> EventLogEntry:
     event = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, "_job", pid=pid)
     return EventLogEntry(
         error_info=None,
         level=20,
         user_message="",
         run_id=run_id,
-        timestamp=time.time(),
+        timestamp=at,
         job_name="_job",
         dagster_event=event,
     )
