@@ -1,7 +1,8 @@
-"""Sensors: what waits, and the one run that does it.
+"""Sensors: what waits, and the one run that does it; the hour's look at what does not move.
 
-Belongs here: sensor factories for landing, deriving, dead letters and marts. Does not belong here:
-consuming, moving data; a sensor reads end offsets and the ledger, nothing else.
+Belongs here: sensor factories for landing, deriving, dead letters and marts, the schedule factory
+for checks. Does not belong here: consuming, moving data; a sensor reads end offsets and the ledger,
+nothing else.
 
 At most one run per stream and step is in flight, found by tag. Run keys would be remembered for
 ever and refuse an hour that becomes pending again.
@@ -36,6 +37,8 @@ _UNFINISHED = [
 _MAX_PERIODS = 31 * 24
 # A run that hangs is ended by run monitoring; a month of backlog takes minutes.
 MAX_SECONDS = "7200"
+# Not with the hour, when sensors have most to do.
+_HOURLY = "41 * * * *"
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,10 @@ def chain(domain: str, *assets: str) -> tuple[Stage, ...]:
 
 
 def in_flight(
-    context: dg.SensorEvaluationContext, settings: Settings, subject: str, step: str
+    context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext,
+    settings: Settings,
+    subject: str,
+    step: str,
 ) -> str | None:
     """Id of the unfinished run of a subject's step, if there is one whose process lives."""
     filters = dg.RunsFilter(statuses=_UNFINISHED, tags={STREAM_TAG: subject, STEP_TAG: step})
@@ -239,3 +245,31 @@ def mart_sensor(domain: str, mart: str, reads: str) -> dg.SensorDefinition:
         f"Builds and publishes the mart {domain}.{mart} when its source has changed.",
         ask,
     )
+
+
+def check_schedule(stream: Stream, *names: str) -> dg.ScheduleDefinition:
+    """Runs checks of a stream's silver each hour, by themselves and without Spark.
+
+    For what nobody would see otherwise: checks come with runs, and runs with data. When the source
+    is gone, or what was accepted never lands, there is no run.
+    """
+    key = dg.AssetKey(naming.asset_key(stream.domain, "silver", stream.entity))
+
+    @dg.schedule(
+        name=f"{stream.domain}__{stream.entity}__check",
+        target=dg.AssetSelection.checks(*(dg.AssetCheckKey(key, name) for name in names)),
+        cron_schedule=_HOURLY,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Looks at {stream.name} though nothing lands: {', '.join(names)}.",
+    )
+    def schedule(
+        context: dg.ScheduleEvaluationContext, settings: dg.ResourceParam[Settings]
+    ) -> dg.RunRequest | dg.SkipReason:
+        subject, step = settings.names.topic(stream.domain, stream.entity), "check"
+        if run := in_flight(context, settings, subject, step):
+            return dg.SkipReason(f"run {run} is at it")
+        tags = {STREAM_TAG: subject, STEP_TAG: step, "dagster/max_runtime": MAX_SECONDS}
+        return dg.RunRequest(tags=tags)
+
+    return schedule

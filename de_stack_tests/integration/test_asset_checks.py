@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 
 from de_stack import partitions
 from de_stack.contracts import load_stream
+from de_stack.definitions import defs
 from de_stack.defs.telemetry.serve import stats
 from de_stack.failures import TransientFailure
 from de_stack.flow import (
@@ -35,6 +36,8 @@ from de_stack.flow.letter_shelf import letters
 from de_stack.flow.refine import silver
 from de_stack.flow.table_check import check_table
 from de_stack.flow.tables import Table
+from de_stack.orchestration import checks as orchestrated
+from de_stack.orchestration import session
 from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
 from de_stack_tests.integration.pipeline import (
@@ -285,6 +288,72 @@ def test_distinct_events_in_batches_are_those_of_all_rows_at_once(settings, monk
     first, *_, last = sorted(at_once)
     some = event_counts.events(settings, raw, version, first, last, {first, last})
     assert some == {hour: at_once[hour] for hour in (first, last)}
+
+
+def hourly(settings: Settings, instance: dg.DagsterInstance) -> dg.RunRequest | str:
+    """What the hourly tick of a stream asks for, or why for nothing."""
+    schedule = defs().get_schedule_def("telemetry__measures__check")
+    context = dg.build_schedule_context(instance=instance, resources={"settings": settings})
+    said = schedule.evaluate_tick(context)
+    return next(iter(said.run_requests or []), said.skip_message or "")
+
+
+def run_hourly(
+    settings: Settings, instance: dg.DagsterInstance
+) -> dict[str, dg.AssetCheckEvaluation]:
+    asked = hourly(settings, instance)
+    assert isinstance(asked, dg.RunRequest)
+    job = defs().resolve_job_def(defs().get_schedule_def("telemetry__measures__check").job_name)
+    return results(job.execute_in_process(instance=instance, tags=asked.tags))
+
+
+def test_what_is_stale_or_never_landed_is_seen_when_no_run_comes_any_more(
+    settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    land(settings, measure("a", 1.0, this_hour()))
+    found = results(materialize(CHAIN, this_hour()))
+    assert found["silver_measures is_fresh"].passed
+    now = datetime.now(UTC)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None) -> datetime:  # noqa: ANN001, ARG003
+            return now
+
+    def no_session(*_: object) -> None:
+        raise AssertionError("a session of Spark")
+
+    monkeypatch.setattr(orchestrated, "datetime", Clock)
+    monkeypatch.setattr(session, "session_config", no_session)
+    names = ("silver_measures is_fresh", "silver_measures rows_reconcile")
+    with dg.instance_for_test() as instance:
+        found = run_hourly(settings, instance)
+        assert set(found) == set(names)
+        assert [found[name].passed for name in names] == [True, True]
+        # The source is gone. What the collector still took in never landed.
+        now = this_hour() + STREAM.freshness
+        assert run_hourly(settings, instance)[names[0]].passed
+        now += timedelta(seconds=1)
+        monkeypatch.setattr(reconciliation.counter, "accepted_total", lambda *_: 3)
+        found = run_hourly(settings, instance)
+        assert [found[name].passed for name in names] == [False, False]
+        assert found[names[0]].severity == dg.AssetCheckSeverity.WARN
+        assert "2 accepted events neither landed" in str(found[names[1]].description)
+
+
+def test_a_stream_in_which_nothing_ever_landed_is_not_fresh_and_its_hourly_run_is_one(
+    settings,
+) -> None:
+    with dg.instance_for_test() as instance:
+        found = run_hourly(settings, instance)
+        assert not found["silver_measures is_fresh"].passed
+        assert found["silver_measures rows_reconcile"].passed
+        asked = hourly(settings, instance)
+        assert isinstance(asked, dg.RunRequest)
+        job = defs().resolve_job_def(defs().get_schedule_def("telemetry__measures__check").job_name)
+        instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=asked.tags)
+        assert "is at it" in str(hourly(settings, instance))
 
 
 def test_freshness_is_the_newest_row_and_reads_the_newest_day_only(settings, monkeypatch) -> None:

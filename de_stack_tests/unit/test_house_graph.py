@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from de_stack import naming
+from de_stack.contracts import load_all
 from de_stack.definitions import defs
 
 SNAPSHOT = Path(__file__).with_name("asset_graph.json")
@@ -55,6 +56,11 @@ def test_every_partitioned_asset_takes_a_range_in_one_run(graph) -> None:
         node = graph.get(key)
         if node.partitions_def is not None:
             assert node.backfill_policy == dg.BackfillPolicy.single_run(), key
+
+
+def test_every_stream_is_looked_at_each_hour(location) -> None:
+    names = {s.name for s in location.schedules or []}
+    assert names >= {f"{s.domain}__{s.entity}__check" for s in load_all().values()}
 
 
 def test_the_graph_is_the_one_in_the_snapshot(graph, location) -> None:

@@ -1,11 +1,13 @@
-"""What makes telemetry run by itself: new offsets, pending hours, a stale report.
+"""What makes telemetry run by itself: new offsets, pending hours, a stale report, silence.
 
-Belongs here: sensors. Does not belong here: how they decide (`orchestration.ticks`).
+Belongs here: sensors, the hourly checks. Does not belong here: how they decide
+(`orchestration.ticks`).
 """
 
 from de_stack.contracts import load_stream
 from de_stack.orchestration.ticks import (
     chain,
+    check_schedule,
     dead_letter_sensor,
     derive_sensor,
     land_sensor,
@@ -27,3 +29,4 @@ derive_measures = derive_sensor(
     ),
 )
 mart_daily_metrics = mart_sensor("telemetry", "mart_daily_metrics", reads="silver_measures")
+check_measures = check_schedule(MEASURES, "is_fresh", "rows_reconcile")
