@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 30
 _QUIET_S = 20.0
+# For a message with neither key nor value. Brokers take it, and other clients send it; kafka-python
+# refuses it before it asks the serializer, which then says what is sent.
+_NOTHING = object()
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,13 @@ class FencedProducer:
         producer.begin_transaction()
         try:
             futures = [
-                producer.send(topic, m.value, key=m.key, headers=m.headers) for m in messages
+                producer.send(
+                    topic,
+                    _NOTHING if m.value is None else m.value,
+                    key=m.key,
+                    headers=m.headers,
+                )
+                for m in messages
             ]
             producer.flush(timeout=_TIMEOUT_S)
             found = [future.get(timeout=_TIMEOUT_S) for future in futures]
@@ -69,12 +78,19 @@ def fenced_producer(settings: Settings, name: str, tried: str) -> Iterator[Fence
         TransientFailure: it was away, or somebody took the name over.
     """
     from kafka import KafkaProducer, errors
+    from kafka.serializer import Serializer
+
+    class AsGiven(Serializer):
+        # The published types have another signature than the client.
+        def serialize(self, topic: str, headers: Any, data: Any) -> Any:  # type: ignore  # noqa: ARG002
+            return None if data is _NOTHING else data
 
     producer = None
     try:
         producer = KafkaProducer(
             **client_options(settings),
             transactional_id=name,
+            value_serializer=AsGiven(),
             acks="all",
             allow_auto_create_topics=False,
             max_block_ms=_TIMEOUT_S * 1000,

@@ -159,15 +159,17 @@ def test_each_bad_message_is_a_letter_and_a_mended_file_settles_them(
         [b"\xff\xfe", b"hex:fffe", b"{\0}", b""],
         ["{\u2028\x85\ufeff}".encode(), b"{\r\n}"],
         [b"{", None],
+        [None],
     ],
-    ids=["bytes", "ends of lines", "tombstone"],
+    ids=["bytes", "ends of lines", "tombstone", "neither key nor value"],
 )
 def test_a_file_of_letters_that_nobody_edited_sends_the_bytes_that_came(
     settings, spark, tmp_path, values
 ) -> None:
     topic = settings.names.topic("telemetry", "measures")
     with fenced_producer(settings, settings.namespace, "send in a test") as producer:
-        producer.send(topic, [Message(b"k", value, []) for value in values])
+        key = b"k" if len(values) > 1 else None
+        producer.send(topic, [Message(key, value, []) for value in values])
     assert landed(settings, spark).dead == len(values)
     run, app = CliRunner(), cli()
     listed = run.invoke(app, ["dead-letters", "list", "--json"])
