@@ -10,6 +10,7 @@ import dagster as dg
 
 from de_stack import naming
 from de_stack.contracts import Stream
+from de_stack.failures import TransientFailure
 from de_stack.flow.maintenance import maintain
 from de_stack.flow.tables import Table
 from de_stack.orchestration.assets import Columns, common
@@ -18,6 +19,8 @@ from de_stack.settings import Settings
 # Sunday night, UTC.
 _WEEKLY = "17 3 * * 0"
 _MAX_SECONDS = "7200"
+# The next run is a week away. For minutes only: the run keeps Spark's pool, and landing waits.
+_RETRIES, _FIRST_WAIT_S = 3, 30.0
 
 
 def maintained(
@@ -47,7 +50,11 @@ def maintained(
     def asset(
         context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
     ) -> dg.MaterializeResult:
-        done = maintain(settings, table(settings), context.run.run_id)
+        try:
+            done = maintain(settings, table(settings), context.run.run_id)
+        except TransientFailure as failure:
+            wait = _FIRST_WAIT_S * 2**context.retry_number
+            raise dg.RetryRequested(_RETRIES, wait) from failure
         if done is None:
             return dg.MaterializeResult(metadata={"note": "there is no table yet"})
         return dg.MaterializeResult(

@@ -6,13 +6,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from de_stack.failures import PermanentFailure, TransientFailure
+from de_stack.orchestration import maintenance
+from de_stack.orchestration.failed import why
 from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
+from de_stack_tests.streams import stream
 
 DAY = 86_400
 META = json.dumps({"de_stack": 1, "kind": "maintain", "token": "t", "run_id": "r"})
@@ -114,3 +118,35 @@ def test_where_no_table_is_there_is_nothing_to_compact(lake: Lake) -> None:
     for call in (lambda u: lake.compact(u, META), lambda u: lake.vacuum(u, 168, META), lake.size):
         with pytest.raises(PermanentFailure, match="no Delta table is there"):
             call(lake.uri("lab", "bronze", "nothing"))
+
+
+BUSY = TransientFailure("compact x", "another writer was first")
+CUT = PermanentFailure("read x", "its log was cut", "repair it")
+
+
+@pytest.mark.parametrize(
+    ("answers", "tries", "succeeds"),
+    [([BUSY, BUSY, None], 3, True), ([BUSY] * 9, 4, False), ([CUT] * 9, 1, False)],
+)
+def test_a_table_that_is_busy_is_tried_again_in_the_same_run_and_a_broken_one_is_not(
+    answers: list[Any], tries: int, succeeds: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = list(answers)
+
+    def maintain(*_: object) -> None:
+        if failure := left.pop(0):
+            raise failure
+
+    monkeypatch.setattr(maintenance, "maintain", maintain)
+    monkeypatch.setattr(maintenance, "_FIRST_WAIT_S", 0.01, raising=False)
+    settings = Settings(home=tmp_path)
+    asset = maintenance.maintained(stream(), "bronze", (), lambda _: None)  # type: ignore[arg-type]
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = dg.materialize(
+            [asset], instance=instance, resources={"settings": settings}, raise_on_error=False
+        )
+        assert (len(answers) - len(left), done.success) == (tries, succeeds)
+        if not succeeds:
+            said = why(instance, done.run_id, settings)
+            assert said.message.endswith(str(answers[0]))
+            assert said.can_retry_help is answers[0].can_retry_help
