@@ -4,6 +4,7 @@ Belongs here: the two sensors. Does not belong here: what an alert says (`orches
 """
 
 from de_stack.orchestration.alerts import send_sensor, write_sensor
+from de_stack.settings import Settings
 
-write_alerts = write_sensor()
+write_alerts = write_sensor(Settings())
 send_alerts = send_sensor()

@@ -46,14 +46,19 @@ def alert_of(
     }
 
 
-def write_sensor() -> dg.SensorDefinition:
-    """Writes one alert for each run that failed, whoever asked for it."""
+def write_sensor(settings: Settings) -> dg.SensorDefinition:
+    """Writes one alert for each run that failed, whoever asked for it.
+
+    In a Dagster of our own that is every run: one that a person has typed (`de-stack rebuild`)
+    belongs to no code location. In a shared one it is our code location's only: the failures of
+    others are not ours to send, and their secrets are not known here, so nothing would mask them.
+    """
 
     @dg.run_failure_sensor(
         name="alerts__write",
         minimum_interval_seconds=_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        monitor_all_code_locations=True,
+        monitor_all_code_locations=settings.profile == "embedded",
         description="One line in <home>/alerts/alerts.jsonl for each run that failed.",
     )
     def sensor(context: dg.RunFailureSensorContext, settings: dg.ResourceParam[Settings]) -> None:

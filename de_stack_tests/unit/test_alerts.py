@@ -12,6 +12,11 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 from typer.testing import CliRunner
 
 from de_stack.failures import PermanentFailure, TransientFailure
@@ -21,6 +26,7 @@ from de_stack.resources.alerts import Alerts
 from de_stack.settings import Settings
 
 CANARY = "canary-7c1d"
+REPOSITORY = "__repository__"
 
 
 @pytest.fixture
@@ -131,21 +137,25 @@ def tick(
     instance: dg.DagsterInstance,
     settings: Settings,
     cursor: str | None,
+    location: str | None = None,
 ) -> tuple[str, str | None]:
-    """(what the tick said, its cursor)."""
+    """(what the tick said, its cursor); `location`: that of the sensor."""
     context = dg.build_sensor_context(
         instance=instance,
         cursor=cursor,
         resources={"settings": settings},
         sensor_name="x",
+        repository_name=REPOSITORY if location else None,
         definitions=dg.Definitions(sensors=[sensor], resources={"settings": settings}),
     )
+    if location:
+        context._code_location_origin = RegisteredCodeLocationOrigin(location)  # noqa: SLF001
     said = sensor.evaluate_tick(context)
     return said.skip_message or "", said.cursor
 
 
 def test_each_failed_run_is_written_once(instance: dg.DagsterInstance, settings: Settings) -> None:
-    sensor = write_sensor()
+    sensor = write_sensor(settings)
     _, cursor = tick(sensor, instance, settings, None)
     runs = [failed(instance, ValueError(f"no {i}")) for i in range(2)]
     for _ in range(4):
@@ -156,6 +166,42 @@ def test_each_failed_run_is_written_once(instance: dg.DagsterInstance, settings:
     # The same run again, from a daemon that was killed before it had kept its cursor.
     assert not Alerts(settings).append(written[0])
     assert oct(Alerts(settings).path.stat().st_mode)[-3:] == "600"
+
+
+def failed_at(instance: dg.DagsterInstance, location: str) -> str:
+    """A run that a code location was asked for, and that failed."""
+
+    @dg.job
+    def job() -> None: ...
+
+    place = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), REPOSITORY)
+    run = instance.create_run_for_job(job, remote_job_origin=RemoteJobOrigin(place, "job"))
+    instance.report_run_failed(run, "no")
+    return run.run_id
+
+
+def test_a_shared_dagster_has_failures_that_are_none_of_ours(
+    instance: dg.DagsterInstance, settings: Settings
+) -> None:
+    shared = settings.model_copy(update={"profile": "external"})
+    sensor = write_sensor(shared)
+    _, cursor = tick(sensor, instance, shared, None, "ours")
+    own = failed_at(instance, "ours")
+    failed_at(instance, "theirs")
+    # Somebody's own command, at their own terminal.
+    failed(instance, ValueError("no"))
+    tick(sensor, instance, shared, cursor, "ours")
+    assert [alert["run_id"] for alert, _ in Alerts(shared).after(0)] == [own]
+
+
+def test_in_our_own_dagster_what_a_person_has_typed_is_written_too(
+    instance: dg.DagsterInstance, settings: Settings
+) -> None:
+    sensor = write_sensor(settings)
+    _, cursor = tick(sensor, instance, settings, None, "ours")
+    runs = [failed_at(instance, "ours"), failed(instance, ValueError("no")).run_id]
+    tick(sensor, instance, settings, cursor, "ours")
+    assert [alert["run_id"] for alert, _ in Alerts(settings).after(0)] == runs
 
 
 def test_a_webhook_that_is_away_gets_every_alert_later_and_in_order(
