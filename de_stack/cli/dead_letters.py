@@ -110,6 +110,11 @@ def replay(
         f"sent {len(done.sent)}, under way already {len(done.under_way)}, "
         f"settled already {len(done.settled)}"
     )
+    if done.unsendable:
+        typer.echo(
+            f"not sent {len(done.unsendable)}, they have a header without a value: "
+            + ", ".join(map(str, done.unsendable[:5]))
+        )
 
 
 def _entered(stream: str) -> tuple[Settings, Stream]:

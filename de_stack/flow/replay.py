@@ -43,11 +43,15 @@ Mended = dict[Position, bytes]
 
 @dataclass
 class Replayed:
-    """Letters that were sent now, were under way already, and are settled already."""
+    """Letters that were sent now, were under way already, and are settled already.
+
+    `unsendable` have a header without a value, which kafka-python does not send.
+    """
 
     sent: list[Position] = field(default_factory=list)
     under_way: list[Position] = field(default_factory=list)
     settled: list[Position] = field(default_factory=list)
+    unsendable: list[Position] = field(default_factory=list)
 
 
 def replay(
@@ -94,6 +98,9 @@ def _replay(
         raise PermanentFailure(f"replay {', '.join(strange[:5])}", "there is no such letter")
     done = Replayed(settled=[p for p in wanted if not known[p].is_open])
     wanted = sorted({p for p in wanted if known[p].is_open})
+    # Before anything is entered: one of them must not keep the others back.
+    done.unsendable = [p for p in wanted if any(v is None for _, v in known[p].headers)]
+    wanted = [p for p in wanted if p not in done.unsendable]
     if not wanted:
         return done
     # Before the ledger is read: who was first is shut out, or has confirmed what he sent.

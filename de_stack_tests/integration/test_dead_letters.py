@@ -318,6 +318,25 @@ def test_a_sender_that_was_overtaken_can_send_nothing_more(settings) -> None:
     assert len(topic_messages(settings)) == 1
 
 
+def test_a_letter_with_a_header_without_a_value_is_named_and_keeps_no_other_back(
+    settings, spark
+) -> None:
+    from confluent_kafka import Producer
+
+    topic = settings.names.topic("telemetry", "measures")
+    client = Producer({"bootstrap.servers": settings.need("kafka_bootstrap")})
+    client.produce(topic, b"{", b"k", headers=[("trace", None)])
+    client.flush(20)
+    produce(settings, [b"["])
+    landed(settings, spark)
+    one, other = sorted(letters(settings), key=lambda x: x.value != b"{")
+    done = again.replay(settings, STREAM, "me")
+    assert (done.unsendable, done.sent) == ([one.position], [other.position])
+    assert len(topic_messages(settings)) == 3
+    done = again.replay(settings, STREAM, "me")
+    assert (done.unsendable, done.under_way) == ([one.position], [other.position])
+
+
 def test_a_letter_that_is_not_there_is_refused_before_anything_is_sent(settings, spark) -> None:
     produce(settings, [b"{"])
     landed(settings, spark)
