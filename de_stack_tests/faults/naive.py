@@ -271,6 +271,31 @@ def an_empty_commit_is_a_commit() -> Iterator[None]:
 
 
 @way
+def the_stamp_is_believed() -> Iterator[None]:
+    """Take a message's timestamp for the time at which the broker got it."""
+    from de_stack.flow import decoding
+
+    def as_given(stamps: Any, *_: Any) -> Any:
+        import pyarrow as pa
+
+        return stamps.cast(pa.timestamp("us", tz="UTC"))
+
+    with mock.patch.object(decoding, "_received", as_given):
+        yield
+
+
+@way
+def sparks_error_is_passed_on() -> Iterator[None]:
+    """Say what Spark says, whatever has happened."""
+    import re
+
+    from de_stack.resources import spark
+
+    with mock.patch.object(spark, "_FULL", re.compile(r"(?!)")):
+        yield
+
+
+@way
 def password_in_the_address() -> Iterator[None]:
     """Give each program the whole address, as most examples do."""
     from de_stack.local import dagster_home, secrets

@@ -95,6 +95,7 @@ def test_event_times_outside_of_the_contract_are_dead_letters_and_at_its_edges_r
     assert held == {start: "done"}
 
 
+@pytest.mark.naive("the_stamp_is_believed")
 def test_one_wild_stamp_on_a_topic_with_the_producers_clock_harms_no_other_row(
     settings: Settings,
 ) -> None:

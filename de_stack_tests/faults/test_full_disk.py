@@ -59,6 +59,7 @@ def until_it_fits(
     raise AssertionError(f"it never fits: {failures[-1]}")
 
 
+@pytest.mark.naive("sparks_error_is_passed_on")
 @pytest.mark.parametrize("unit", ["files", "pages"])
 def test_a_landing_on_a_full_disk_says_so_shows_nothing_half_and_is_repeated_when_there_is_room(
     settings: Settings, disk: SmallDisk, unit: Unit
@@ -89,6 +90,7 @@ def test_a_landing_on_a_full_disk_says_so_shows_nothing_half_and_is_repeated_whe
     assert found.agree, found
 
 
+@pytest.mark.naive("sparks_error_is_passed_on")
 def test_hours_that_are_refined_on_a_full_disk_keep_the_rows_that_they_had(
     settings: Settings, disk: SmallDisk
 ) -> None:
