@@ -40,7 +40,7 @@ def send_and_land(settings: Settings, value: float) -> None:
 def test_maintenance_changes_no_row_and_nothing_becomes_pending(settings) -> None:
     for i in range(3):
         send_and_land(settings, float(i))
-        materialize(CHAIN, HOUR)
+    materialize(CHAIN, HOUR)
     lake, table = Lake(settings), bronze(settings, STREAM)
     before, counted = lake.size(table.uri), count(settings, STREAM)
     rows = lake.query(table.uri, 'select * from t order by partition, "offset"')
