@@ -3,11 +3,13 @@
 import math
 import statistics
 import threading
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import psutil
 import pytest
 
 from de_stack import partitions
@@ -18,6 +20,7 @@ from de_stack.flow import checks, counts, land, tables
 from de_stack.flow import refine as refine_to
 from de_stack.flow.bronze import bronze
 from de_stack.flow.ledger import Ledger
+from de_stack.local import status
 from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
 from de_stack.settings import Settings
@@ -264,3 +267,26 @@ def test_publishing_an_older_version_changes_nothing(settings) -> None:
     assert (done.rows, done.hours, done.skipped) == (0, 0, 1)
     table = f"{settings.names.schema('telemetry')}.stats_measures"
     assert serving(settings, f"select count from {table}") == [(2,)]
+
+
+def test_slices_leave_no_kafka_consumer_behind_in_the_spark_server(settings, spark) -> None:
+    # Each would keep what it has fetched ahead, megabytes, and no other query could use it.
+    at, slices = this_hour(), 6
+    produce(settings, [measure(f"s{i}", float(i), at) for i in range(10 * slices)])
+    landing = land.land(Settings(slice_max_rows=10), STREAM, spark, "a backlog")
+    assert landing.slices >= slices
+    broker = int(settings.need("kafka_bootstrap").rpartition(":")[2])
+    (pid,) = (row.pid for row in status.rows(settings.home) if row.name == "spark")
+
+    def to_the_broker() -> int:
+        return sum(
+            c.raddr.port == broker
+            for c in psutil.Process(pid).net_connections(kind="tcp")
+            if c.raddr and c.status == psutil.CONN_ESTABLISHED
+        )
+
+    # Beside those of a landing of another test, perhaps.
+    deadline = time.monotonic() + 20
+    while to_the_broker() > slices and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert to_the_broker() <= slices
