@@ -17,7 +17,7 @@ from de_stack.flow.ledger import Ledger
 from de_stack.flow.offsets import standing
 from de_stack.resources.kafka import Kafka, TopicState, client_options, ensure_topics
 from de_stack.settings import Settings
-from de_stack_tests.integration.pipeline import measure, produce
+from de_stack_tests.integration.pipeline import measure, produce, until_committed
 
 STREAM = load_stream("telemetry.measures")
 
@@ -163,6 +163,7 @@ def test_what_an_open_transaction_wrote_lands_when_it_is_committed_and_never_whe
     producer.close()
     assert (land.waiting(settings, STREAM), landed().rows) == (0, 0)
     open_one.commit_transaction()
+    until_committed(settings)
     assert landed().rows == 5
     aborted = transaction()
     aborted.abort_transaction()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ import pytest
 
 from de_stack import partitions
 from de_stack.flow.ledger_schema import ensure_schema
-from de_stack.resources.kafka import client_options, ensure_topics
+from de_stack.resources.kafka import Kafka, client_options, ensure_topics
 from de_stack.settings import Settings
 
 HOUR = timedelta(hours=1)
@@ -59,6 +60,29 @@ def produce(
         producer.send(topic, value, key=key, headers=headers)
     producer.flush(timeout=30)
     producer.close()
+
+
+def until_committed(settings: Settings) -> None:
+    """Return when what committed transactions wrote can be read.
+
+    A producer is told that its transaction is committed before the partitions are: on a busy
+    machine a landing that comes at once finds nothing, and the next one finds it.
+    """
+    from kafka.admin import OffsetSpec
+    from kafka.structs import TopicPartition
+
+    topic, kafka = settings.names.topic("telemetry", "measures"), Kafka(settings)
+    deadline = time.monotonic() + 20
+    while True:
+        state = kafka.topic_state(topic)
+        assert state is not None
+        parts = {TopicPartition(topic, p): OffsetSpec.LATEST for p in state.end}
+        with kafka.admin("look in a test") as client:
+            written = client.list_partition_offsets(parts)
+        if all(state.end[part.partition] == found.offset for part, found in written.items()):
+            return
+        assert time.monotonic() < deadline, "a transaction is still open"
+        time.sleep(0.1)
 
 
 def materialize(

@@ -47,6 +47,7 @@ from de_stack_tests.integration.pipeline import (
     measure,
     produce,
     this_hour,
+    until_committed,
 )
 from de_stack_tests.integration.test_ledger_rebuild import _HOLE, rows
 
@@ -224,6 +225,7 @@ def test_open_dead_letters_over_the_budget_are_a_warning_until_they_are_settled(
     (letter,) = letters(settings, STREAM)
     good = json.dumps(measure("a", 1.0, this_hour())).encode()
     again.replay(settings, STREAM, "me", mended={letter.position: good})
+    until_committed(settings)
     landing.land(settings, STREAM, spark, "test")
     enter_letters(settings, STREAM, "test")
     share = landing_checks.letter_share(settings, STREAM, datetime.now(UTC))

@@ -29,7 +29,13 @@ from de_stack.resources.kafka_messages import Message, fenced_producer, read_ran
 from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
 from de_stack.settings import Settings
-from de_stack_tests.integration.pipeline import CHAIN, materialize, measure, produce
+from de_stack_tests.integration.pipeline import (
+    CHAIN,
+    materialize,
+    measure,
+    produce,
+    until_committed,
+)
 
 STREAM = load_stream("telemetry.measures")
 HOUR = partitions.floor(datetime.now(UTC), "hour") - timedelta(hours=1)
@@ -42,6 +48,7 @@ LOOSE = replace(
 
 
 def landed(settings: Settings, spark: Callable[[], SparkSession]) -> land.Landing:
+    until_committed(settings)
     return land.land(settings, STREAM, spark, "test")
 
 
