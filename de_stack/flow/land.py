@@ -66,6 +66,7 @@ def waiting(settings: Settings, stream: Stream, deadline_ms: int = 2000) -> int:
         return _plan(stream, state, landed, decisions, 2**62).size
     except PermanentFailure:
         # What a killed run has landed and not entered is not missing, whatever Kafka has deleted.
+        # Looked at only now: a tick reads no log.
         commits.reconcile(Lake(settings), Ledger(settings), table)
         landed = Ledger(settings).landed(table.table_id)
         return _plan(stream, state, landed, decisions, 2**62).size

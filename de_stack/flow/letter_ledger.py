@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from de_stack.settings import Settings
 
 
+# Commits that may bring or settle letters.
+_OF_MESSAGES = "kind in ('land', 'reparse', 'repair')"
+
+
 @dataclass(frozen=True)
 class Entry:
     """A replay that somebody asked for; `sent_at` is None while nobody knows whether it was sent.
@@ -55,8 +59,7 @@ class LetterLedger:
         """(kind, details) of the commits after a version, up to another, that changed messages."""
         return self._all(
             "select kind, details from ledger.commits where table_id = %s "
-            "and version > %s and version <= %s and kind in ('land', 'reparse', 'repair') "
-            "order by version",
+            f"and version > %s and version <= %s and {_OF_MESSAGES} order by version",
             (self._table_id, after, until),
         )
 
@@ -71,7 +74,7 @@ class LetterLedger:
             "or exists (select from ledger.replays r where r.table_id = c.table_id "
             "and r.landed_at is null) "
             "from ledger.commits c where c.table_id = %s and c.version > %s "
-            "and c.kind in ('land', 'reparse', 'repair')",
+            f"and {_OF_MESSAGES}",
             (self._table_id, after),
         )
         return any(row[0] for row in found)

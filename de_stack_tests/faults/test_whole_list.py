@@ -14,13 +14,14 @@ pytestmark = pytest.mark.alone
 
 
 def test_after_the_whole_list_each_message_is_silver_a_duplicate_dead_or_held(
-    stack: Settings, monkeypatch: pytest.MonkeyPatch
+    stack: Settings, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     file = checked_accounts(stack.home)
-    if not file.exists():
+    if {item.path for item in request.session.items} == {request.path}:
         pytest.skip("no fault test ran before this one")
     # A stream may have been checked more than once.
     accounts = {a["namespace"]: a for a in map(json.loads, file.read_text().splitlines())}
+    assert accounts
     messages = bronze = silver = duplicates = dead = held = published = 0
     for namespace, account in accounts.items():
         monkeypatch.setenv("DE_STACK_NAMESPACE", namespace)

@@ -287,6 +287,6 @@ def test_slices_leave_no_kafka_consumer_behind_in_the_spark_server(settings, spa
 
     # Beside those of a landing of another test, perhaps.
     deadline = time.monotonic() + 20
-    while to_the_broker() > slices and time.monotonic() < deadline:
+    while (left := to_the_broker()) > slices and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert to_the_broker() <= slices
+    assert left <= slices
