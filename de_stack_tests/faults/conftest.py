@@ -27,7 +27,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The account of all comes after all."""
+    """The account of all comes after all; a naive way that nobody puts in force is no twin."""
+    for item in items:
+        if item.get_closest_marker("naive") and "settings" not in item.fixturenames:
+            raise pytest.UsageError(f"{item.nodeid} names a naive way and does not use `settings`")
     items.sort(key=lambda item: item.path.name == "test_whole_list.py")
 
 

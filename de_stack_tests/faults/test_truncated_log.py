@@ -4,9 +4,12 @@ A machine that loses power leaves such files. Spark reads one of no bytes as a c
 and its next append buries it: half the rows gone, without an error.
 """
 
+import json
 import os
 import random
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -25,6 +28,7 @@ from de_stack.flow.refine import refine, silver
 from de_stack.flow.repair import repair
 from de_stack.flow.tables import Table
 from de_stack.resources.kafka import Kafka
+from de_stack.setting_sources import ADDRESSES, variable
 from de_stack.settings import Settings
 from de_stack_tests.integration.pipeline import (
     CHAIN,
@@ -37,8 +41,6 @@ from de_stack_tests.integration.pipeline import (
 )
 from de_stack_tests.seeds import SEEDS
 from de_stack_tests.sessions import close_session
-
-pytestmark = pytest.mark.alone
 
 STREAM = load_stream("telemetry.measures")
 HOUR = partitions.floor(datetime.now(UTC), "hour") - timedelta(hours=2)
@@ -61,26 +63,50 @@ def cut(table: Table, how: str, keep_checksums: bool) -> None:
             checksum.unlink()
 
 
-def restart_spark(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Settings:
-    """What a power loss does to it: a warm server still knows the commit as it was.
+@pytest.fixture
+def cold_spark(tmp_path: Path) -> Iterator[Callable[[pytest.MonkeyPatch], None]]:
+    """What a power loss leaves of Spark: a warm server still knows a commit as it was.
 
-    The settings afterwards: its port may be another one.
+    Calling it leads everything of this process to a server that has just been started.
     """
-    from de_stack.local import stack
+    environment = os.environ | {"DE_STACK_HOME": str(tmp_path / "cold"), "DE_STACK_NAMESPACE": ""}
 
+    def de_stack(*words: str) -> str:
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / "de-stack"), *words],
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        return done.stdout
+
+    def enter(patch: pytest.MonkeyPatch) -> None:
+        known = Settings()
+        de_stack("up", "spark")
+        (port,) = (
+            row["ports"]["spark"]
+            for row in json.loads(de_stack("status", "--json"))["services"]
+            if row["name"] == "spark"
+        )
+        close_session()
+        patch.setenv("DE_STACK_PROFILE", "external")
+        for name in ADDRESSES:
+            if getattr(known, name) is not None:
+                patch.setenv(variable(name), known.need(name))
+        patch.setenv("DE_STACK_SPARK_REMOTE", f"sc://127.0.0.1:{port}")
+        met = session(Settings())().conf.get("spark.connect.grpc.binding.port")
+        assert met == str(port), "the session is the warm server's"
+
+    yield enter
     close_session()
-    with monkeypatch.context() as patch:
-        # `up` would remember the namespace of this test for the whole stack.
-        patch.delenv("DE_STACK_NAMESPACE")
-        stack.restart(["spark"])
-    again = Settings()
-    assert again.namespace == settings.namespace
-    return again
+    de_stack("down", "--purge")
 
 
 @pytest.mark.naive("an_empty_commit_is_a_commit")
 def test_cut_tables_are_refused_by_all_and_filled_again_after_the_repair(
-    settings, monkeypatch
+    settings, monkeypatch, cold_spark
 ) -> None:
     seed, mark = SEEDS[0], os.urandom(3).hex()
     print(f"DE_STACK_TEST_SEED={seed}")
@@ -93,7 +119,7 @@ def test_cut_tables_are_refused_by_all_and_filled_again_after_the_repair(
     for of, reader in readers.items():
         settings = enter_namespace(monkeypatch, f"d{mark}_{of}")
         a_derivation(settings, of, reader, rng.choice(HOWS), rng.choice([True, False]))
-    restart_spark(monkeypatch, Settings())
+    cold_spark(monkeypatch)
     for name in cuts:
         print(name)
         settings = enter_namespace(monkeypatch, name)
