@@ -9,6 +9,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -16,10 +17,11 @@ import httpx
 import psutil
 import pytest
 from dagster._core.scheduler.instigation import TickStatus
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from de_stack.failures import TransientFailure
 from de_stack.flow import counts
-from de_stack.local import dagster_home, supervisor
+from de_stack.local import dagster_home, status, supervisor
 from de_stack.local import stack as local
 from de_stack.resources.kafka import ensure_topics
 from de_stack.settings import Settings
@@ -54,16 +56,25 @@ def account(live: Settings) -> Account:
     return Account(live, random.Random(0))
 
 
-@pytest.fixture
-def instance(live: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+@contextmanager
+def dagster_of(live: Settings) -> Iterator[dg.DagsterInstance]:
     """The stack's own Dagster."""
-    for name, value in dagster_home.environment(local.site_of(live.home)).items():
-        monkeypatch.setenv(name, value)
-    with dg.DagsterInstance.from_config(str(live.home / "dagster")) as instance:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in dagster_home.environment(local.site_of(live.home)).items():
+            patch.setenv(name, value)
+        with dg.DagsterInstance.from_config(str(live.home / "dagster")) as instance:
+            yield instance
+
+
+@pytest.fixture
+def instance(live: Settings) -> Iterator[dg.DagsterInstance]:
+    with dagster_of(live) as instance:
         yield instance
 
 
-def until(what: Callable[[], bool], seconds: float, why: str) -> None:
+def until(
+    what: Callable[[], bool], seconds: float, why: str, more: Callable[[], str] = str
+) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -71,14 +82,36 @@ def until(what: Callable[[], bool], seconds: float, why: str) -> None:
                 return
         except TransientFailure as failure:
             why = f"{why}: {failure}"[:2000]
-        assert time.monotonic() < deadline, why
+        assert time.monotonic() < deadline, why + more()
         time.sleep(0.5)
 
 
 def settled(account: Account) -> None:
     """Wait for the sensors to have done everything, and hold the account against it."""
-    until(lambda: counts.count(account.settings, STREAM).settled, 150, "rows are still under way")
+    live = account.settings
+    why = "rows are still under way"
+    until(lambda: counts.count(live, STREAM).settled, 150, why, lambda: story(live))
     account.check()
+
+
+def story(live: Settings) -> str:
+    """Why rows may still be under way: services, runs that have not ended, the newest ticks."""
+    said = ["", str(counts.count(live, STREAM))]
+    said += [f"service {row.name}: {row.state}, pid {row.pid}" for row in status.rows(live.home)]
+    with dagster_of(live) as instance:
+        open_runs = dg.RunsFilter(statuses=list(NOT_FINISHED_STATUSES))
+        said += [
+            f"run {one.dagster_run.run_id}: {one.dagster_run.status.value} since "
+            f"{one.update_timestamp}, {one.dagster_run.tags}"
+            for one in instance.get_run_records(open_runs)
+        ]
+        for state in instance.all_instigator_state():
+            place = (state.instigator_origin_id, state.selector_id)
+            for tick in instance.get_ticks(*place, limit=3):
+                what = tick.skip_reason or tick.error or tick.run_ids
+                at = datetime.fromtimestamp(tick.timestamp, UTC)
+                said.append(f"{state.instigator_name} {at}: {tick.status.value}, {what}")
+    return "\n".join(said)
 
 
 def workers() -> list[psutil.Process]:
