@@ -5,7 +5,8 @@ keeps a run back (`ticks.py`).
 
 Run monitoring watches the default launcher's runs until they start, for minutes, and not after.
 Their processes are children of the code server, in which sensors are evaluated: a process id means
-the same to both, and a server of which a run has not been asked knows nothing of it.
+the same to both, and a server of which a run has not been asked knows nothing of it. A run is
+called starting before the server is asked: if the daemon is killed in between, nobody ever is.
 
 A clock that is set must not fail a live run. The times of processes count from the boot and move
 with the clock, those of events stay: nothing is called gone for its time alone.
@@ -14,6 +15,7 @@ with the clock, those of events stay: nothing is called gone for its time alone.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import dagster as dg
@@ -22,6 +24,7 @@ import psutil
 from de_stack.settings import Settings
 
 _SWEEP_SECONDS = 30
+_ASKING_SECONDS = 20
 _BEGUN = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 _WITH_PROCESS = (dg.DagsterRunStatus.STARTING, *_BEGUN)
 _STARTING, _START = dg.DagsterEventType.RUN_STARTING, dg.DagsterEventType.RUN_START
@@ -50,9 +53,14 @@ def fail_if_gone(instance: dg.DagsterInstance, settings: Settings, run: dg.Dagst
     if at is None:
         return False
     if event == _STARTING:
-        if at >= _server_since() or _begins_elsewhere(instance):
+        # Dagster says so before it asks the code server, which may be busy.
+        is_asked = at >= _server_since() and time.time() < at + _ASKING_SECONDS
+        if is_asked or _one_begins(instance):
             return False
-        why = "The code server that was asked for this run was killed before the run had started."
+        why = (
+            "No process has started this run: the daemon was killed before it had asked for one, "
+            "or the code server after that."
+        )
     else:
         if pid is None or _lives(pid, at):
             return False
@@ -154,8 +162,8 @@ def _server_since() -> float:
     return min(_BEGAN, psutil.Process().create_time())
 
 
-def _begins_elsewhere(instance: dg.DagsterInstance) -> bool:
-    """True if a worker lives that has yet to say which run it is for: maybe a dead server's child.
+def _one_begins(instance: dg.DagsterInstance) -> bool:
+    """True if a worker lives that has yet to say which run it is for, maybe a dead server's child.
 
     One that has said so works for another run.
     """

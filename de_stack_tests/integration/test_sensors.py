@@ -271,6 +271,26 @@ def test_a_run_that_had_not_begun_when_its_code_server_was_killed_is_failed_at_o
     assert status_of(instance, run) == dg.DagsterRunStatus.FAILURE
 
 
+def test_a_run_that_a_killed_daemon_called_starting_and_asked_nobody_for_is_failed_in_seconds(
+    settings, killed, monkeypatch
+) -> None:
+    instance, started = killed
+    since = time.time() - 60
+    monkeypatch.setattr(orphans, "_server_since", lambda: since)
+    produce(settings, [measure("a", 1.0, datetime.now(UTC))])
+    tags = {STREAM_TAG: settings.names.topic("telemetry", "measures"), STEP_TAG: "land"}
+    with subprocess.Popen([sys.executable, "-c", WORKER]) as worker:
+        time.sleep(0.2)
+        run = _asked(instance, tags, ago=30)
+        # Slow to import, perhaps: this server has started it.
+        assert "is at it" in str(tick(watch.land_measures, settings, instance))
+        worker.kill()
+    # One that works for another run does not keep it.
+    started({}, alive=True)
+    assert isinstance(tick(watch.land_measures, settings, instance), dg.RunRequest)
+    assert status_of(instance, run) == dg.DagsterRunStatus.FAILURE
+
+
 def test_a_run_that_ends_well_while_it_is_looked_at_stays_a_success(
     settings, killed, monkeypatch
 ) -> None:
@@ -288,12 +308,11 @@ def test_a_run_that_ends_well_while_it_is_looked_at_stays_a_success(
     assert status_of(instance, run_id) == dg.DagsterRunStatus.SUCCESS
 
 
-def _asked(instance: dg.DagsterInstance, tags: dict[str, str]) -> str:
+def _asked(instance: dg.DagsterInstance, tags: dict[str, str], ago: float = 0.0) -> str:
     """A run that a code server was asked for, and that has not begun."""
     run = instance.create_run_for_job(_job, status=dg.DagsterRunStatus.NOT_STARTED, tags=tags)
-    instance.report_dagster_event(
-        dg.DagsterEvent(dg.DagsterEventType.RUN_STARTING.value, "_job"), run.run_id
-    )
+    event = dg.DagsterEvent(dg.DagsterEventType.RUN_STARTING.value, "_job")
+    instance.handle_new_event(_entry(run.run_id, event, time.time() - ago))
     return run.run_id
 
 
@@ -303,7 +322,10 @@ def _script(folder: Path, name: str) -> str:
 
 
 def _started(run_id: str, pid: int, at: float) -> EventLogEntry:
-    event = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, "_job", pid=pid)
+    return _entry(run_id, dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, "_job", pid=pid), at)
+
+
+def _entry(run_id: str, event: dg.DagsterEvent, at: float) -> EventLogEntry:
     return EventLogEntry(
         error_info=None,
         level=20,
