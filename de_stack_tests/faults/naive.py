@@ -271,6 +271,67 @@ def an_empty_commit_is_a_commit() -> Iterator[None]:
 
 
 @way
+def names_are_identities() -> Iterator[None]:
+    """Know a topic by its name, as consumer groups do."""
+    from dataclasses import replace
+
+    from de_stack.resources.kafka import Kafka
+
+    ask = Kafka.topic_state
+
+    def by_name(self: Kafka, topic: str, *rest: Any) -> Any:
+        state = ask(self, topic, *rest)
+        return state and replace(state, topic_id=topic)
+
+    with mock.patch.object(Kafka, "topic_state", by_name):
+        yield
+
+
+@way
+def partitions_stay_as_they_are() -> Iterator[None]:
+    """Assign the partitions once."""
+    from de_stack.flow import slices
+
+    plan = slices.next_slice
+
+    def assigned(landed: Any, begin: Any, end: Any, max_rows: int) -> Any:
+        known = {p: last for p, last in end.items() if not landed or p in landed}
+        return plan(landed, begin, known, max_rows)
+
+    with mock.patch.object(slices, "next_slice", assigned):
+        yield
+
+
+@way
+def only_hours_that_have_begun() -> Iterator[None]:
+    """Ask for partitions that a scheduler has made already."""
+    from datetime import UTC, datetime
+
+    from de_stack.orchestration import ticks
+
+    contiguous = ticks.partitions.contiguous
+
+    def begun(starts: Any, grain: str) -> Any:
+        now = datetime.now(UTC)
+        return contiguous([start for start in starts if start <= now], grain)
+
+    with mock.patch.object(ticks.partitions, "contiguous", begun):
+        yield
+
+
+@way
+def every_refusal_is_an_outage() -> Iterator[None]:
+    """Hand over whatever comes, and tell the client to try again when Kafka does not take it."""
+    from de_stack.sources.collector import check, receive
+
+    with (
+        mock.patch.object(check, "MAX_MESSAGE_BYTES", 2**40),
+        mock.patch.object(receive, "TooLarge", ()),
+    ):
+        yield
+
+
+@way
 def the_stamp_is_believed() -> Iterator[None]:
     """Take a message's timestamp for the time at which the broker got it."""
     from de_stack.flow import decoding

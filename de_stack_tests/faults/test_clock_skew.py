@@ -152,6 +152,7 @@ def test_one_wild_stamp_on_a_topic_with_the_producers_clock_harms_no_other_row(
     assert last <= this_hour()
 
 
+@pytest.mark.naive("only_hours_that_have_begun")
 def test_a_row_of_an_hour_that_has_not_begun_is_published_and_its_hour_goes_on_when_it_comes(
     settings: Settings,
 ) -> None:

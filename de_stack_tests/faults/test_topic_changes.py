@@ -100,6 +100,7 @@ def test_an_acceptance_that_retention_overtakes_does_not_cover_the_rest(settings
         landed()
 
 
+@pytest.mark.naive("names_are_identities")
 def test_a_topic_made_anew_lands_from_its_beginning_after_a_person_said_so(
     settings, landed
 ) -> None:
@@ -126,6 +127,7 @@ def test_a_topic_made_anew_lands_from_its_beginning_after_a_person_said_so(
     assert counts.count(settings, STREAM).bronze == 12
 
 
+@pytest.mark.naive("partitions_stay_as_they_are")
 def test_new_partitions_are_landed_from_their_first_offset(settings, landed) -> None:
     send(settings, 3)
     landed()
