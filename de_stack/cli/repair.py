@@ -1,4 +1,4 @@
-"""`de-stack repair TABLE`: a Delta table whose newest commit was cut off, usable again.
+"""`de-stack repair TABLE`: a Delta table whose newest commits were cut off, usable again.
 
 Belongs here: finding the table by its name, printing. Does not belong here: the repair
 (`flow.repair`).
@@ -17,7 +17,7 @@ def repair(
         str, typer.Argument(help="domain/layer_entity, e.g. telemetry/bronze_measures")
     ],
 ) -> None:
-    """Put an empty commit in the place of one that was cut off; its rows land or derive again."""
+    """Put empty commits in the place of those cut off; their rows land or derive again."""
     from de_stack.failures import PermanentFailure
     from de_stack.flow.repair import repair as mend
     from de_stack.flow.repair import table_named
@@ -31,13 +31,16 @@ def repair(
         raise PermanentFailure("find the table", f"{table!r} is no name", "domain/layer_entity")
     done = mend(settings, table_named(settings, domain, name), f"repair-{uuid.uuid4().hex[:8]}")
     if done is None:
-        typer.echo(f"{table}: its newest commit is whole, nothing was changed")
+        typer.echo(f"{table}: its newest commits are whole, nothing was changed")
         return
     # The next landing brings what Kafka still has, and names what it has not.
     after = "filled again by the next landing" if name.startswith("bronze_") else "pending again"
+    which = f"version {done.first}"
+    if done.last > done.first:
+        which = f"versions {done.first} to {done.last}"
     typer.echo(
-        f"{table}: version {done.version} was cut off and is empty now; "
-        f"its {done.hours} event hours are {after}"
+        f"{table}: emptied from the commit on that was cut off: {which}; "
+        f"{done.hours} event hours are {after}"
     )
     if settings.profile != "embedded":
         typer.echo("restart Spark before the next run: it may remember the commit as it was")

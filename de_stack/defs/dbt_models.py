@@ -23,6 +23,7 @@ from de_stack.resources import dbt, dbt_process, warehouse
 from de_stack.resources.dbt_graph import Model
 from de_stack.resources.dbt_process import NodeResult
 from de_stack.resources.lake import Lake
+from de_stack.resources.postgres import Postgres
 from de_stack.settings import Settings
 
 GRAPH = dbt.graph()
@@ -40,7 +41,7 @@ def dbt_models(
     """Build the selected tables with the views below them and run their tests; one dbt process.
 
     Raises:
-        TransientFailure: another process holds the warehouse.
+        TransientFailure: somebody else holds the warehouse; dbt was killed, or had no room.
         PermanentFailure: a model or a test failed, a source is not there yet, or its log and the
             ledger disagree.
     """
@@ -48,21 +49,24 @@ def dbt_models(
     models = [m for m in GRAPH.models.values() if key_of(m) in context.selected_asset_keys]
     tests = [c for c in GRAPH.checks if any(_check_key(c.name, m) in wanted for m in c.models)]
     read = models or [GRAPH.models[m] for c in tests for m in c.models]
-    versions = _versions(settings, read)
     if models:
         ids = {u for m in models for u in (m.unique_id, *m.through, *m.sources)}
         arguments = ["build", "--exclude-resource-type", "unit_test"]
     else:
         ids, arguments = {c.unique_id for c in tests}, ["test"]
     arguments += ["--select", *sorted(map(GRAPH.selector, ids))]
-    sources = {
-        GRAPH.sources[u].name: (variable(*GRAPH.sources[u].key), *place)
-        for u, place in versions.items()
-    }
-    values = dbt_process.environment(settings, sources)
-    results = {
-        r.unique_id: r for r in dbt_process.execute(settings, arguments, values, dbt.PROJECT)
-    }
+    # From the choice of the versions to the last table: who chose older ones must not come later.
+    with Postgres(settings, "ledger").lock(
+        f"warehouse {settings.need('warehouse_path')}", "run dbt", f"run {context.run.run_id}"
+    ):
+        versions = _versions(settings, read)
+        sources = {
+            GRAPH.sources[u].name: (variable(*GRAPH.sources[u].key), *place)
+            for u, place in versions.items()
+        }
+        values = dbt_process.environment(settings, sources)
+        done = dbt_process.execute(settings, arguments, values, dbt.PROJECT)
+    results = {result.unique_id: result for result in done}
 
     for model in models:
         result = results.get(model.unique_id)
@@ -85,7 +89,7 @@ def dbt_models(
                     yield _checked(check.name, model, result)
     if failed := [r for r in results.values() if not r.ok]:
         said = "; ".join(f"{r.unique_id}: {r.status} {r.message}".strip() for r in failed)
-        raise PermanentFailure(
+        raise dbt_process.failure(
             f"run dbt {arguments[0]}", f"{len(failed)} of {len(results)}: {said}"
         )
 

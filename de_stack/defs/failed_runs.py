@@ -4,7 +4,6 @@ Belongs here: the two sensors. Does not belong here: what an alert says (`orches
 """
 
 from de_stack.orchestration.alerts import send_sensor, write_sensor
-from de_stack.settings import Settings
 
-write_alerts = write_sensor(Settings())
+write_alerts = write_sensor()
 send_alerts = send_sensor()

@@ -1,11 +1,14 @@
-"""A table whose newest commit was cut off, brought back to the commit before it.
+"""A table whose newest commits were cut off, brought back to the commit before them.
 
-Belongs here: finding the broken commit, putting an empty one in its place, forgetting it in the
-ledger. Does not belong here: bringing its rows back: landing does that from Kafka (and names what
+Belongs here: finding broken commits, putting empty ones in their place, forgetting them in the
+ledger. Does not belong here: bringing their rows back: landing does that from Kafka (and names what
 Kafka no longer has), deriving from the source.
 
-The broken commit's number is not given away again: whoever has used that version would take the
-next commit for the one that it knows. A commit of ours without rows keeps the number.
+What came after a broken commit goes as well, whole or not: a slice that is followed by others would
+never land again. A lost power supply may cut off several, in any order.
+
+A broken commit's number is not given away again: whoever has used that version would take the next
+commit for the one that it knows. A commit of ours without rows keeps the number.
 """
 
 from __future__ import annotations
@@ -27,12 +30,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Repaired:
-    """`version` was cut off; it had touched so many event hours.
+    """Versions `first` to `last` are empty now; they had touched so many event hours.
 
     Those of a derived table are pending again; bronze's are when their rows have landed again.
     """
 
-    version: int
+    first: int
+    last: int
     hours: int
 
 
@@ -56,43 +60,53 @@ def table_named(settings: Settings, domain: str, name: str) -> Table:
 
 
 def repair(settings: Settings, table: Table, run_id: str) -> Repaired | None:
-    """Replace the newest commit by an empty one if it was cut off; None if it was not.
+    """Replace every commit from the first broken one on by an empty one; None if none is broken.
 
     May be called again when it was interrupted.
 
     Raises:
-        PermanentFailure: no table there, or the commit that makes it is the broken one.
+        PermanentFailure: no table there, or the commit that makes it is broken.
         TransientFailure: the store or the ledger was away.
     """
     lake, ledger = Lake(settings), Ledger(settings)
     tried = f"repair {table.table_id}"
-    version = lake.newest_file(table.uri)
-    if version is None:
+    newest = lake.newest_file(table.uri)
+    if newest is None:
         raise PermanentFailure(tried, f"no Delta table at {table.uri}")
     known, token = ledger.last_commit(table.table_id)
-    if known > version:
+    if known > newest:
         raise PermanentFailure(
             tried,
-            f"the ledger knows version {known}, the newest file is {version}",
+            f"the ledger knows version {known}, the newest file is {newest}",
             "bring the missing commits back from a copy",
         )
-    broken = lake.broken(table.uri, version)
+    broken = lake.broken(table.uri, known)
     if broken:
-        if version == 0:
+        first = min(broken)
+        if first == 0:
             raise PermanentFailure(
-                tried, f"the commit that makes the table is cut off: {broken}", "move it away"
+                tried, f"the commit that makes the table is cut off: {broken[0]}", "move it away"
             )
-        _, metadata = commits.envelope("repair", run_id, lost=token if known == version else None)
-        lake.replace_commit(table.uri, version, commit_info("REPAIR", metadata))
-    elif known != version or not _is_repair_of(lake, table, version, token):
-        return None
-    hours = ledger.forget(table.table_id, version) if known == version else 0
+        # From the newest down: until the last step the first one stays broken, and is found again.
+        for version in range(newest, first - 1, -1):
+            _, metadata = commits.envelope("repair", run_id, lost=token, first=first)
+            lake.replace_commit(table.uri, version, commit_info("REPAIR", metadata))
+    else:
+        replaced = _replaced_from(lake, table, known, token)
+        if replaced is None:
+            return None
+        first = replaced
+    hours = ledger.forget(table.table_id, first) if known >= first else 0
     commits.reconcile(lake, ledger, table)
-    return Repaired(version, hours)
+    return Repaired(first, newest, hours)
 
 
-def _is_repair_of(lake: Lake, table: Table, version: int, token: str | None) -> bool:
-    """True where an earlier call wrote the commit and did not come to the ledger."""
-    (commit,) = lake.commits_after(table.uri, version - 1)
+def _replaced_from(lake: Lake, table: Table, known: int, token: str | None) -> int | None:
+    """The first commit that an earlier call replaced, if it did not come to the ledger."""
+    if known < 0:
+        return None
+    commit = lake.commit(table.uri, known)
     details = commit.metadata or {}
-    return details.get("kind") == "repair" and details.get("lost") == token != details.get("token")
+    if details.get("kind") != "repair" or details.get("token") == token:
+        return None
+    return details.get("first", known)

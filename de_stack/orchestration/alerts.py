@@ -6,6 +6,7 @@ Belongs here: what an alert says, the two sensors. Does not belong here: file an
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,9 @@ from de_stack.resources.alerts import Alerts
 from de_stack.settings import Settings
 
 _SECONDS = 30
+# A failure is seen when its transaction is committed, perhaps after younger ones. Written twice it
+# is not: the file knows its runs.
+_AGAIN_SECONDS = 60
 # A tick must end well under a minute, and one alert may take 5 s.
 _MOST_PER_TICK = 5
 
@@ -46,25 +50,61 @@ def alert_of(
     }
 
 
-def write_sensor(settings: Settings) -> dg.SensorDefinition:
+def write_sensor() -> dg.SensorDefinition:
     """Writes one alert for each run that failed, whoever asked for it.
 
-    In a Dagster of our own that is every run: one that a person has typed (`de-stack rebuild`)
-    belongs to no code location. In a shared one it is our code location's only: the failures of
-    others are not ours to send, and their secrets are not known here, so nothing would mask them.
+    Its cursor is how far the failures have been written: a tick that cannot write (a full disk)
+    fails, and the next one begins where it began. Dagster's own run failure sensor goes on behind a
+    run that it could not tell of.
     """
 
-    @dg.run_failure_sensor(
+    @dg.sensor(
         name="alerts__write",
         minimum_interval_seconds=_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        monitor_all_code_locations=settings.profile == "embedded",
         description="One line in <home>/alerts/alerts.jsonl for each run that failed.",
     )
-    def sensor(context: dg.RunFailureSensorContext, settings: dg.ResourceParam[Settings]) -> None:
-        Alerts(settings).append(alert_of(context.instance, context.dagster_run, settings))
+    def sensor(
+        context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
+    ) -> dg.SkipReason:
+        alerts, reached, written = Alerts(settings), _reached(context.cursor), 0
+        for record in context.instance.get_run_records(
+            dg.RunsFilter(
+                statuses=[dg.DagsterRunStatus.FAILURE],
+                updated_after=datetime.fromtimestamp(reached - _AGAIN_SECONDS, UTC),
+            ),
+            order_by="update_timestamp",
+            ascending=True,
+        ):
+            run = record.dagster_run
+            if settings.profile == "embedded" or _is_ours(context, run):
+                written += alerts.append(alert_of(context.instance, run, settings))
+            reached = max(reached, record.update_timestamp.timestamp())
+        context.update_cursor(str(reached))
+        return dg.SkipReason(f"{written} written" if written else "no run has failed")
 
     return sensor
+
+
+def _reached(cursor: str | None) -> float:
+    """The time up to which failures have been written; at first, nothing of the past is told."""
+    try:
+        return float(cursor or "")
+    except ValueError:  # Another kind of sensor had this name before.
+        return time.time()
+
+
+def _is_ours(context: dg.SensorEvaluationContext, run: dg.DagsterRun) -> bool:
+    """True for a run of our code location.
+
+    In a Dagster of our own every run is: one that a person has typed (`de-stack rebuild`) belongs
+    to no code location. In a shared one the failures of others are not ours to send, and their
+    secrets are not known here, so nothing would mask them.
+    """
+    origin, own = run.remote_job_origin, context.code_location_origin
+    if origin is None or own is None:
+        return False
+    return origin.repository_origin.code_location_origin.location_name == own.location_name
 
 
 def send_sensor() -> dg.SensorDefinition:

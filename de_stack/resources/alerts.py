@@ -9,6 +9,7 @@ The file is the queue: who sends remembers how far he has come, in bytes.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from de_stack.settings import Settings
 
 _DEADLINE_S = 5.0
-_FIRST_ERROR = 400
 # It reads what it is sent and wants none of it: the same bytes would be refused for ever.
 _REFUSED = (400, 413, 415, 422)
 
@@ -34,7 +34,11 @@ class Alerts:
         self.path: Path = settings.home / "alerts" / "alerts.jsonl"
 
     def append(self, alert: dict[str, Any]) -> bool:
-        """Keep an alert; False, and nothing is written, where this run has one already."""
+        """Keep an alert; False, and nothing is written, where this run has one already.
+
+        Raises:
+            OSError: it could not be written as a whole; nothing of it is left.
+        """
         if any(known.get("run_id") == alert["run_id"] for known, _ in self.after(0)):
             return False
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -45,7 +49,9 @@ class Alerts:
             # A line that was cut off by a crash must not swallow the next one.
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 line = b"\n" + line
-            os.write(descriptor, line)
+            if (written := os.write(descriptor, line)) < len(line):
+                os.ftruncate(descriptor, size)
+                raise OSError(errno.ENOSPC, f"{written} of {len(line)} bytes", str(self.path))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -96,8 +102,10 @@ class Alerts:
         if status in _REFUSED:
             fix = f"read it with `de-stack alerts`; it stays in {self.path}"
             raise PermanentFailure(tried, f"the webhook answered {status}", fix)
-        if status >= _FIRST_ERROR:
-            raise TransientFailure(tried, f"the webhook answered {status}")
+        if not httpx.codes.is_success(status):
+            # Somewhere else, it may say: whoever answers there was not asked for.
+            fix = "correct DE_STACK_ALERT_WEBHOOK" if httpx.codes.is_redirect(status) else ""
+            raise TransientFailure(tried, f"the webhook answered {status}", fix)
 
 
 async def _post(url: str, alert: dict[str, Any]) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from de_stack.failures import PermanentFailure
+from de_stack.failures import Failure, PermanentFailure, TransientFailure
 from de_stack.resources import warehouse
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _START = "from dbt.cli.main import cli; cli()"
 _STOP_S = 5.0
+# What the system and DuckDB say when there is no room.
+_SHORT = re.compile(r"No space left on device|Disk quota exceeded|Out of Memory Error|MemoryError")
 # Longer than any run of ours: whoever made a folder that old was killed.
 _LEFT_OVER_S = 2 * 3600
 
@@ -95,7 +98,7 @@ def execute(
     What dbt parsed is kept under the home for the next run, which is 1-2 s faster by it.
 
     Raises:
-        TransientFailure: another process holds the warehouse.
+        TransientFailure: another process holds the warehouse; dbt was killed, or had no room.
         PermanentFailure: dbt did not get as far as running nodes.
     """
     path = warehouse.wait_until_free(settings)
@@ -111,12 +114,21 @@ def execute(
         if not results.exists():
             if warehouse.is_held(said.tail):
                 raise warehouse.held(path, said.tail)
-            raise PermanentFailure(
-                f"run dbt {' '.join(arguments)}", f"exit code {said.exit_code}\n{said.tail}"
+            raise failure(
+                f"run dbt {' '.join(arguments)}",
+                f"exit code {said.exit_code}\n{said.tail}",
+                is_killed=said.exit_code < 0,
             )
         if (target / kept.name).exists():
             (target / kept.name).replace(kept)
         return [_result(r) for r in json.loads(results.read_bytes())["results"]]
+
+
+def failure(tried: str, said: str, *, is_killed: bool = False) -> Failure:
+    """What dbt said, as a failure: without memory or room the same may go well another time."""
+    is_short = _SHORT.search(said)
+    kind = TransientFailure if is_killed or is_short else PermanentFailure
+    return kind(tried, said, "free memory, or space on the disk" if is_short else "")
 
 
 def _remove_left_over(folder: Path) -> None:

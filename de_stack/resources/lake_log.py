@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from de_stack.settings import Settings
 
 _LOG = "_delta_log"
+_HINT = "_last_checkpoint"
 _COMMIT = re.compile(r"(\d{20})\.json")
 # How many lines of an action a commit says that it has: each operation of Spark and of delta-rs
 # has words of its own.
@@ -134,20 +135,35 @@ class LakeLog:
 
     def newest_file(self, uri: str) -> int | None:
         """Number of the newest commit file, whatever is in it; None if there is none."""
+        return max(self._numbers(uri), default=None)
+
+    def _numbers(self, uri: str) -> list[int]:
         from pyarrow.fs import FileSelector
 
         selector = FileSelector(_LOG, allow_not_found=True)
         found = self._files(uri).get_file_info(selector)
         names = [_COMMIT.fullmatch(info.base_name) for info in found]
-        return max((int(name.group(1)) for name in names if name), default=None)
+        return [int(name.group(1)) for name in names if name]
 
-    def broken(self, uri: str, version: int) -> str:
-        """Why a commit file cannot be used; empty where it can."""
-        try:
-            self._commit(self._files(uri), uri, version)
-        except PermanentFailure as failure:
-            return failure.got
-        return ""
+    def commit(self, uri: str, version: int) -> Commit:
+        """One commit. Errors: see `commits_after`."""
+        return self._commit(self._files(uri), uri, version)
+
+    def broken(self, uri: str, known: int) -> dict[int, str]:
+        """Commits that cannot be used, and why: a file that was cut off, or is not there.
+
+        From `known`, or from the newest checkpoint if that is older: what lies before both nobody
+        reads any more, and Delta may have cleaned it away.
+        """
+        files, found = self._files(uri), {}
+        since = min(known, _checkpoint(files))
+        numbers = [version for version in self._numbers(uri) if version >= since]
+        for version in range(min(numbers, default=0), max(numbers, default=-1) + 1):
+            try:
+                self._commit(files, uri, version)
+            except PermanentFailure as failure:
+                found[version] = failure.got
+        return found
 
     @staticmethod
     def replace_commit(uri: str, version: int, line: str) -> None:
@@ -167,6 +183,8 @@ class LakeLog:
         for name in (f"{number}.crc", f".{number}.crc.crc", f".{number}.json.crc"):
             (log / name).unlink(missing_ok=True)
         (log / f"{number}.checkpoint.parquet").unlink(missing_ok=True)
+        if _checkpoint_in(log / _HINT) >= version:
+            (log / _HINT).unlink(missing_ok=True)  # A hint: without it the log is listed.
         new = log / f".{number}.json.repaired"
         with new.open("w", encoding="utf-8") as file:
             file.write(f"{line}\n")
@@ -219,12 +237,23 @@ class LakeLog:
 
 
 def _checkpoint(files: PyFileSystem) -> int:
-    """Version of the newest checkpoint; -1 before the first."""
+    """Version of the newest checkpoint; -1 before the first, or where its file was cut off."""
     try:
-        text = files.open_input_file("_delta_log/_last_checkpoint").read()
+        text = files.open_input_file(f"{_LOG}/{_HINT}").read()
     except FileNotFoundError:
         return -1
-    return int(json.loads(text)["version"])
+    return _version_in(text)
+
+
+def _checkpoint_in(hint: Path) -> int:
+    return _version_in(hint.read_bytes()) if hint.exists() else -1
+
+
+def _version_in(text: bytes) -> int:
+    try:
+        return int(json.loads(text)["version"])
+    except (ValueError, KeyError):
+        return -1
 
 
 def _ours(text: str | None) -> dict[str, Any] | None:

@@ -52,9 +52,9 @@ def send(settings: Settings, rows: int, at: datetime = HOUR) -> None:
     produce(settings, [measure("a", float(i), at + timedelta(seconds=i)) for i in range(rows)])
 
 
-def cut(table: Table, how: str, keep_checksums: bool) -> None:
-    """Shorten the newest commit file as a lost power supply does."""
-    newest = sorted((Path(table.uri) / "_delta_log").glob("*.json"))[-1]
+def cut(table: Table, how: str, keep_checksums: bool, back: int = 0) -> None:
+    """Shorten the newest commit file, or one before it, as a lost power supply does."""
+    newest = sorted((Path(table.uri) / "_delta_log").glob("*.json"))[-1 - back]
     text = newest.read_bytes()
     lines = text.splitlines(keepends=True)
     newest.write_bytes({"nothing": b"", "half": text[: len(text) // 2], "a line": lines[0]}[how])
@@ -112,6 +112,8 @@ def test_cut_tables_are_refused_by_all_and_filled_again_after_the_repair(
     print(f"DE_STACK_TEST_SEED={seed}")
     rng = random.Random(seed)
     cuts = {f"c{mark}_{i}": cut for i, cut in enumerate(product(HOWS, (True, False)))}
+    print(f"several_{mark}: two of the last three commits")
+    several_landings(enter_namespace(monkeypatch, f"several_{mark}"), rng)
     readers = {"silver": "stats_measures", "stats": "published_stats_measures"}
     for name, (how, keep_checksums) in cuts.items():
         print(f"{name}: {how} is left, checksums {'stay' if keep_checksums else 'go'}")
@@ -128,6 +130,11 @@ def test_cut_tables_are_refused_by_all_and_filled_again_after_the_repair(
         found = counts.count(settings, STREAM)
         assert (found.bronze, found.waiting, found.dead) == (32, 0, 2)
         assert enter_letters(settings, STREAM, "after").open == 2
+    settings = enter_namespace(monkeypatch, f"several_{mark}")
+    send(settings, 1)
+    assert land.land(settings, STREAM, session(settings), "after").rows == 31
+    found = counts.count(settings, STREAM)
+    assert (found.bronze, found.waiting, found.dead) == (41, 0, 0)
     for of in readers:
         settings = enter_namespace(monkeypatch, f"d{mark}_{of}")
         send(settings, 1)
@@ -163,7 +170,23 @@ def a_landing(settings: Settings, how: str, keep_checksums: bool) -> None:
 
     done = repair(settings, table, "repair")
     assert done is not None
-    assert done.version == 2
+    assert (done.first, done.last) == (2, 2)
+    assert repair(settings, table, "again") is None
+
+
+def several_landings(settings: Settings, rng: random.Random) -> None:
+    """Two of three commits are cut; the slice that is whole between them or behind goes as well."""
+    for run in range(4):
+        send(settings, 10)
+        land.land(settings, STREAM, session(settings), f"run {run}")
+    table = bronze(settings, STREAM)
+    for back in (2, rng.choice([0, 1])):
+        cut(table, rng.choice(HOWS), rng.choice([True, False]), back)
+    with pytest.raises(PermanentFailure, match="read (commit|the log)"):
+        land.land(settings, STREAM, session(settings), "refused")
+    done = repair(settings, table, "repair")
+    assert done is not None
+    assert (done.first, done.last, done.hours) == (2, 4, 1)
     assert repair(settings, table, "again") is None
 
 

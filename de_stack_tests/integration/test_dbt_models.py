@@ -269,6 +269,29 @@ def test_dbt_that_finds_the_warehouse_held_after_all_says_the_same(
         dbt_process.execute(settings, ["build"], {}, dbt.PROJECT)
 
 
+def test_dbt_that_is_killed_or_has_no_room_is_tried_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dbt_process, "_START", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(TransientFailure, match="exit code -9"):
+        dbt_process.execute(settings, ["build"], {}, dbt.PROJECT)
+    monkeypatch.setattr(dbt_process, "_START", "raise SystemExit('Compilation Error')")
+    with pytest.raises(PermanentFailure, match="exit code 1"):
+        dbt_process.execute(settings, ["build"], {}, dbt.PROJECT)
+    said = "1 of 2: model.x: error Out of Memory Error: failed to allocate data of size 2 MiB"
+    assert dbt_process.failure("run dbt", said).can_retry_help
+
+
+def test_two_runs_do_not_choose_versions_and_build_across_each_other(settings: Settings) -> None:
+    _add(settings, ROWS)
+    name = f"warehouse {settings.need('warehouse_path')}"
+    with Postgres(settings, "ledger").lock(name, "hold in a test", "somebody"):
+        result = _build(settings, works=False)
+    (failed,) = (event for event in result.all_events if event.is_step_failure)
+    assert "somebody is at it" in str(failed.step_failure_data.error)
+    _build(settings)
+
+
 def test_a_run_removes_what_killed_runs_left_and_nothing_else(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

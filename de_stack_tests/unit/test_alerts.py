@@ -1,6 +1,7 @@
 """One alert per failed run. Belongs here: a Dagster of its own, a webhook on loopback; no stack."""
 
 import json
+import resource
 import socket
 import threading
 import time
@@ -155,7 +156,7 @@ def tick(
 
 
 def test_each_failed_run_is_written_once(instance: dg.DagsterInstance, settings: Settings) -> None:
-    sensor = write_sensor(settings)
+    sensor = write_sensor()
     _, cursor = tick(sensor, instance, settings, None)
     runs = [failed(instance, ValueError(f"no {i}")) for i in range(2)]
     for _ in range(4):
@@ -166,6 +167,24 @@ def test_each_failed_run_is_written_once(instance: dg.DagsterInstance, settings:
     # The same run again, from a daemon that was killed before it had kept its cursor.
     assert not Alerts(settings).append(written[0])
     assert oct(Alerts(settings).path.stat().st_mode)[-3:] == "600"
+
+
+def test_a_failure_that_could_not_be_written_is_written_when_there_is_room(
+    instance: dg.DagsterInstance, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sensor = write_sensor()
+    _, cursor = tick(sensor, instance, settings, None)
+    run = failed(instance, ValueError("no"))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Alerts, "append", full)
+        with pytest.raises(Exception, match="No space left"):
+            tick(sensor, instance, settings, cursor)
+    assert tick(sensor, instance, settings, cursor)[0] == "1 written"
+    assert [alert["run_id"] for alert, _ in Alerts(settings).after(0)] == [run.run_id]
 
 
 def failed_at(instance: dg.DagsterInstance, location: str) -> str:
@@ -184,7 +203,7 @@ def test_a_shared_dagster_has_failures_that_are_none_of_ours(
     instance: dg.DagsterInstance, settings: Settings
 ) -> None:
     shared = settings.model_copy(update={"profile": "external"})
-    sensor = write_sensor(shared)
+    sensor = write_sensor()
     _, cursor = tick(sensor, instance, shared, None, "ours")
     own = failed_at(instance, "ours")
     failed_at(instance, "theirs")
@@ -197,7 +216,7 @@ def test_a_shared_dagster_has_failures_that_are_none_of_ours(
 def test_in_our_own_dagster_what_a_person_has_typed_is_written_too(
     instance: dg.DagsterInstance, settings: Settings
 ) -> None:
-    sensor = write_sensor(settings)
+    sensor = write_sensor()
     _, cursor = tick(sensor, instance, settings, None, "ours")
     runs = [failed_at(instance, "ours"), failed(instance, ValueError("no")).run_id]
     tick(sensor, instance, settings, cursor, "ours")
@@ -242,6 +261,30 @@ def test_an_alert_that_the_webhook_refuses_keeps_no_other_back(
     assert tick(sensor, instance, settings, cursor)[0] == "1 sent"
     assert [a["run_id"] for a in webhook.taken] == ["1"]
     assert len(list(alerts.after(0))) == 2
+
+
+def test_a_webhook_that_has_moved_has_taken_nothing(settings: Settings, webhook: Webhook) -> None:
+    settings = settings.model_copy(update={"alert_webhook": _secret(webhook.url)})
+    webhook.status = 302
+    with pytest.raises(TransientFailure, match="answered 302.*correct DE_STACK_ALERT_WEBHOOK"):
+        Alerts(settings).send({"run_id": "0"})
+
+
+def test_an_alert_that_finds_no_room_is_an_error_and_leaves_no_half_of_it(
+    settings: Settings,
+) -> None:
+    alerts = Alerts(settings)
+    alerts.append({"run_id": "0"})
+    size, limits = alerts.size(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 5, limits[1]))
+    try:
+        with pytest.raises(OSError, match="5 of"):
+            alerts.append({"run_id": "1"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert alerts.size() == size
+    assert alerts.append({"run_id": "1"})
+    assert [alert["run_id"] for alert, _ in alerts.after(0)] == ["0", "1"]
 
 
 def test_a_webhook_that_does_not_answer_costs_five_seconds(settings: Settings) -> None:

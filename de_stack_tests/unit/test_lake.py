@@ -12,7 +12,7 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from de_stack.failures import PermanentFailure
 from de_stack.resources import lake_listing
 from de_stack.resources.lake import Lake
-from de_stack.resources.lake_log import Commit
+from de_stack.resources.lake_log import Commit, commit_info
 from de_stack.settings import Settings
 
 TEN = datetime(2026, 5, 1, 10, tzinfo=UTC)
@@ -201,10 +201,45 @@ def test_a_commit_that_ends_between_two_of_its_lines_is_cut_off(
     version, newest = DeltaTable(uri).version(), log_of(uri)[-1]
     lines = newest.read_bytes().splitlines(keepends=True)
     assert len(lines) > 1
-    assert lake.broken(uri, version) == ""
+    assert lake.broken(uri, version) == {}
     for end in range(len(lines)):
         newest.write_bytes(b"".join(lines[:end]))
-        assert lake.broken(uri, version), lines[:end]
+        assert list(lake.broken(uri, version)) == [version], lines[:end]
+
+
+def test_every_commit_that_somebody_still_reads_is_looked_at(lake: Lake, uri: str) -> None:
+    for n in range(6):
+        append(uri, [n])
+        if n == 3:
+            DeltaTable(uri).create_checkpoint()
+    log = log_of(uri)
+    assert lake.broken(uri, 5) == {}
+    for number in (1, 4):
+        log[number].write_bytes(b"")
+    # Nobody needs the first one: what it did is in the checkpoint, and the ledger is past it.
+    assert list(lake.broken(uri, 5)) == [4]
+    # A ledger that stands there would read it.
+    assert list(lake.broken(uri, 1)) == [1, 4]
+    log[4].unlink()
+    assert list(lake.broken(uri, 5)) == [4]
+    # Delta has cleaned: from the checkpoint on all is there, and what was before it nobody misses.
+    for number in range(3):
+        log[number].unlink()
+    assert list(lake.broken(uri, 5)) == [4]
+
+
+def test_what_replaces_a_commit_is_not_hidden_by_a_checkpoint_behind_it(
+    lake: Lake, uri: str
+) -> None:
+    for n in range(5):
+        append(uri, [n])
+        if n in (1, 4):
+            DeltaTable(uri).create_checkpoint()
+    for number in (4, 3):
+        lake.replace_commit(uri, number, commit_info("REPAIR", "{}"))
+    assert lake.version(uri) == 4
+    rows = lake.query(uri, "select n from t order by n")["n"].to_pylist()
+    assert rows == [0, 1, 2]
 
 
 def test_a_commit_of_another_writer_during_the_read_gives_no_commit_a_wrong_version(
