@@ -23,13 +23,18 @@ class TopicSettings:
     config: dict[str, str]
 
 
-def topic_settings(stream: Stream) -> TopicSettings:
-    """The broker stamps each record (LogAppendTime): no producer's clock may label ingestion."""
-    return TopicSettings(
-        stream.partitions,
-        {
-            "retention.ms": str(int(stream.retention.total_seconds() * 1000)),
-            "message.timestamp.type": "LogAppendTime",
-            "cleanup.policy": "delete",
-        },
-    )
+def topic_settings(stream: Stream, replicas: int) -> TopicSettings:
+    """The broker stamps each record (LogAppendTime): no producer's clock may label ingestion.
+
+    Where one broker has the only copy, it acknowledges what is on its disk. A power cut would take
+    acknowledged rows otherwise, and give their offsets to other rows, which a landing that has been
+    further takes for landed. Seen to cost nothing in bulk and half a millisecond one by one.
+    """
+    config = {
+        "retention.ms": str(int(stream.retention.total_seconds() * 1000)),
+        "message.timestamp.type": "LogAppendTime",
+        "cleanup.policy": "delete",
+    }
+    if replicas == 1:
+        config["flush.messages"] = "1"
+    return TopicSettings(stream.partitions, config)

@@ -218,7 +218,8 @@ def ensure_topics(settings: Settings) -> list[str]:
     kafka, done = Kafka(settings), []
     for stream in load_all().values():
         topic = settings.names.topic(stream.domain, stream.entity)
-        spec, replicas = topic_settings(stream), settings.kafka_replicas
+        replicas = settings.kafka_replicas
+        spec = topic_settings(stream, replicas)
         changes = kafka.ensure_topic(topic, spec.partitions, replicas, spec.config)
         done += [f"topic {topic}: {change}" for change in changes]
     return done

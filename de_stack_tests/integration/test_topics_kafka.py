@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from kafka.admin import ConfigResource
@@ -13,6 +13,7 @@ from de_stack.failures import PermanentFailure
 from de_stack.flow.land import waiting
 from de_stack.resources.kafka import Kafka, ensure_topics
 from de_stack.settings import Settings
+from de_stack_tests.integration.pipeline import enter_namespace
 
 KEYS = ("retention.ms", "cleanup.policy", "max.message.bytes")
 
@@ -26,10 +27,10 @@ def topic(stack: Settings) -> Iterator[str]:
         client.delete_topics([name])
 
 
-def found(settings: Settings, topic: str) -> dict[str, str]:
+def found(settings: Settings, topic: str, keys: Sequence[str] = KEYS) -> dict[str, str]:
     """What the broker says about a topic."""
     with Kafka(settings).admin("describe in a test") as client:
-        asked = ConfigResource("TOPIC", topic, list(KEYS))
+        asked = ConfigResource("TOPIC", topic, list(keys))
         configs = client.describe_configs([asked], config_filter="all")["topic"][topic]
     return {name: config["value"] for name, config in configs.items()}
 
@@ -56,6 +57,14 @@ def test_a_topic_that_is_there_is_brought_to_what_the_contract_says_and_nothing_
     state = kafka.topic_state(topic)
     assert state is not None
     assert len(state.end) == 2
+
+
+def test_our_one_broker_acknowledges_what_is_on_its_disk(
+    stack: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = enter_namespace(monkeypatch)
+    topic = settings.names.topic("telemetry", "measures")
+    assert found(settings, topic, ["flush.messages"]) == {"flush.messages": "1"}
 
 
 def test_a_setting_that_the_broker_refuses_or_does_not_know_is_a_failure(

@@ -19,13 +19,18 @@ from de_stack_tests.streams import stream
     ],
 )
 def test_retention_is_told_in_whole_milliseconds(retention: timedelta, expected: str) -> None:
-    assert topic_settings(stream(retention=retention)).config["retention.ms"] == expected
+    assert topic_settings(stream(retention=retention), 3).config["retention.ms"] == expected
 
 
 def test_the_brokers_clock_and_not_the_producers_stamps_a_message() -> None:
     for contract in load_all().values():
-        found = topic_settings(contract)
+        found = topic_settings(contract, 3)
         assert found.config["message.timestamp.type"] == "LogAppendTime"
         assert found.config["cleanup.policy"] == "delete"
         assert found.partitions == contract.partitions
         assert all(isinstance(value, str) for value in found.config.values())
+
+
+def test_a_broker_that_has_the_only_copy_acknowledges_what_is_on_its_disk() -> None:
+    assert topic_settings(stream(), 1).config["flush.messages"] == "1"
+    assert "flush.messages" not in topic_settings(stream(), 3).config
