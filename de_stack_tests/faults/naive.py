@@ -307,15 +307,15 @@ def only_hours_that_have_begun() -> Iterator[None]:
     """Ask for partitions that a scheduler has made already."""
     from datetime import UTC, datetime
 
-    from de_stack.orchestration import ticks
+    from de_stack.orchestration.ticks import Stage
 
-    contiguous = ticks.partitions.contiguous
+    lagging = Stage.lagging
 
-    def begun(starts: Any, grain: str) -> Any:
+    def begun(self: Stage, *rest: Any) -> Any:
         now = datetime.now(UTC)
-        return contiguous([start for start in starts if start <= now], grain)
+        return [lag for lag in lagging(self, *rest) if lag.event_hour <= now]
 
-    with mock.patch.object(ticks.partitions, "contiguous", begun):
+    with mock.patch.object(Stage, "lagging", begun):
         yield
 
 

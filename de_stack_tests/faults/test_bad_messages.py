@@ -169,7 +169,7 @@ def test_a_message_is_as_large_as_its_topic_takes_and_not_a_byte_larger(
     assert collector.post(of(most), "id").status_code == 202
     for body in (of(MAX_MESSAGE_BYTES - 10), of(MAX_MESSAGE_BYTES + 1)):
         answer = collector.post(body, "id")
-        assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+        assert (answer.status_code, answer.json().get("code")) == (413, "too_large")
     assert (collector.meters.rejects["too_large"], collector.meters.answers[413]) == (2, 2)
     assert collector.post(b" " * (Limits().body_bytes + 1), "id").json()["code"] == "too_large"
     assert (collector.meters.accepted_events.total(), collector.meters.answers[413]) == (1, 3)
