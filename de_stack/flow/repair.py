@@ -22,7 +22,7 @@ from de_stack.flow import commits
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.tables import Table
 from de_stack.resources.lake import Lake
-from de_stack.resources.lake_log import commit_info
+from de_stack.resources.lake_log import LogCleaned, commit_info
 
 if TYPE_CHECKING:
     from de_stack.settings import Settings
@@ -105,8 +105,10 @@ def _replaced_from(lake: Lake, table: Table, known: int, token: str | None) -> i
     """The first commit that an earlier call replaced, if it did not come to the ledger."""
     if known < 0:
         return None
-    commit = lake.commit(table.uri, known)
-    details = commit.metadata or {}
+    try:
+        details = lake.commit(table.uri, known).metadata or {}
+    except LogCleaned:
+        return None  # Long ago, and another one behind it.
     if details.get("kind") != "repair" or details.get("token") == token:
         return None
     return details.get("first", known)

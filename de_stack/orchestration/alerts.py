@@ -20,9 +20,9 @@ from de_stack.resources.alerts import Alerts
 from de_stack.settings import Settings
 
 _SECONDS = 30
-# A failure is seen when its transaction is committed, perhaps after younger ones. Written twice it
-# is not: the file knows its runs.
-_AGAIN_SECONDS = 60
+# A failure bears the time of its event, and may be stored long after younger ones: by a worker that
+# waited for Postgres. Written twice it is not: the file knows its runs.
+_AGAIN_SECONDS = 3600
 # A tick must end well under a minute, and one alert may take 5 s.
 _MOST_PER_TICK = 5
 
@@ -67,7 +67,8 @@ def write_sensor() -> dg.SensorDefinition:
     def sensor(
         context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
     ) -> dg.SkipReason:
-        alerts, reached, written = Alerts(settings), _reached(context.cursor), 0
+        alerts, written = Alerts(settings), 0
+        known, reached = alerts.run_ids(), min(_reached(context.cursor), time.time())
         for record in context.instance.get_run_records(
             dg.RunsFilter(
                 statuses=[dg.DagsterRunStatus.FAILURE],
@@ -77,7 +78,8 @@ def write_sensor() -> dg.SensorDefinition:
             ascending=True,
         ):
             run = record.dagster_run
-            if settings.profile == "embedded" or _is_ours(context, run):
+            is_ours = settings.profile == "embedded" or _is_ours(context, run)
+            if is_ours and run.run_id not in known:
                 written += alerts.append(alert_of(context.instance, run, settings))
             reached = max(reached, record.update_timestamp.timestamp())
         context.update_cursor(str(reached))
@@ -87,7 +89,7 @@ def write_sensor() -> dg.SensorDefinition:
 
 
 def _reached(cursor: str | None) -> float:
-    """The time up to which failures have been written; at first, nothing of the past is told."""
+    """The time up to which failures have been written; at first, little of the past is told."""
     try:
         return float(cursor or "")
     except ValueError:  # Another kind of sensor had this name before.

@@ -39,7 +39,7 @@ class Alerts:
         Raises:
             OSError: it could not be written as a whole; nothing of it is left.
         """
-        if any(known.get("run_id") == alert["run_id"] for known, _ in self.after(0)):
+        if alert["run_id"] in self.run_ids():
             return False
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         line = json.dumps(alert).encode() + b"\n"
@@ -56,6 +56,10 @@ class Alerts:
         finally:
             os.close(descriptor)
         return True
+
+    def run_ids(self) -> set[str]:
+        """The runs that have an alert."""
+        return {alert["run_id"] for alert, _ in self.after(0) if "run_id" in alert}
 
     def after(self, position: int) -> Iterator[tuple[dict[str, Any], int]]:
         """Alerts behind a position, oldest first, each with the position after it.
