@@ -76,12 +76,30 @@ def _print(found: list[Checked]) -> None:
     for one in found:
         for text in one.disagreements:
             console.print(f"{one.name}: {text}", style="red", markup=False)
-    if any(one.disagreements for one in found):
-        console.print(
-            "if the tables are right: `de-stack ledger rebuild`; a lost offset range: "
-            "`de-stack offsets show`",
-            style="red",
+    for advice in _advice({text for one in found for text in one.disagreements}):
+        console.print(advice, style="red", markup=False)
+
+
+def _advice(texts: set[str]) -> list[str]:
+    """What to type, for what was found only."""
+    from de_stack.flow.table_check import NO_TABLE, UNREADABLE
+
+    gone = {text for text in texts if NO_TABLE in text}
+    cut = {text for text in texts if UNREADABLE in text}
+    advice = []
+    if gone:
+        advice.append(
+            "a table that is not there: mount its disk or bring its folder back; one that was "
+            "derived from another: `de-stack rebuild`"
         )
+    if cut:
+        advice.append("a log that was cut off: `de-stack repair`")
+    if texts - gone - cut:
+        advice.append(
+            "if the tables are right: `de-stack ledger rebuild`; a lost offset range: "
+            "`de-stack offsets show`"
+        )
+    return advice
 
 
 def register(app: typer.Typer) -> None:

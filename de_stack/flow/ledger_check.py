@@ -12,6 +12,7 @@ from de_stack.flow.inventory import Log, logs
 from de_stack.flow.ledger_rebuild import published_versions
 from de_stack.flow.table_check import (
     NO_TABLE,
+    UNREADABLE,
     Checked,
     Entered,
     commits_differ,
@@ -61,7 +62,7 @@ def _table(
     end = log.commits[-1].version if log.commits else None
     one = Checked(name, end, last)
     if log.broken:
-        one.disagreements.append(f"its log cannot be read: {log.broken}")
+        one.disagreements.append(f"{UNREADABLE}: {log.broken}")
         return one
     one.disagreements += commits_differ(log, entered)
     one.disagreements += offsets_differ(settings, name, [r for r in entered if r.kind == "land"])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from de_stack.settings import Settings
 
 NO_TABLE = "the ledger knows it, and no table is there"
+UNREADABLE = "its log cannot be read"
 # A check after each run need not look at what the one before has seen.
 _NEWEST = 200
 
@@ -91,7 +92,7 @@ def check_table(
             return one
         one = Checked(table.table_id, log.commits[-1].version if log.commits else None, last)
         if log.broken:
-            one.disagreements.append(f"its log cannot be read: {log.broken}")
+            one.disagreements.append(f"{UNREADABLE}: {log.broken}")
             return one
         one.disagreements += commits_differ(log, entered)
         if 0 <= last <= (one.log_version or 0):

@@ -153,6 +153,15 @@ def test_each_disagreement_is_named_and_mended_from_the_tables(mixed) -> None:
         assert disagreements(mixed) == []
 
 
+def advised() -> list[str]:
+    """What `de-stack ledger check` advises, of these."""
+    app = typer.Typer()
+    app.command()(ledger_cli.check)
+    said = " ".join(CliRunner().invoke(app, []).output.split())
+    words = ("bring its folder back", "de-stack rebuild", "de-stack repair", "ledger rebuild")
+    return [word for word in words if word in said]
+
+
 def test_a_table_that_is_not_there_or_cannot_be_read_is_not_forgotten(mixed, tmp_path) -> None:
     names, typed = mixed.names, silver(mixed, STREAM).table_id
     stats = names.table_id("telemetry", "stats", "measures")
@@ -161,6 +170,7 @@ def test_a_table_that_is_not_there_or_cannot_be_read_is_not_forgotten(mixed, tmp
     # A disk that is not mounted: begun anew, it would have versions that Postgres has long used.
     shutil.move(place, tmp_path / "away")
     assert disagreements(mixed) == ["stats_measures: the ledger knows it, and no table is there"]
+    assert advised() == ["bring its folder back", "de-stack rebuild"]
     with pytest.raises(PermanentFailure, match=f"knows {re.escape(stats)}, and no table is there"):
         rebuild(mixed)
     shutil.move(tmp_path / "away", place)
@@ -171,6 +181,7 @@ def test_a_table_that_is_not_there_or_cannot_be_read_is_not_forgotten(mixed, tmp
     commit.write_bytes(b"")
     (told,) = disagreements(mixed)
     assert told.startswith("silver_measures: its log cannot be read")
+    assert advised() == ["de-stack repair"]
     with pytest.raises(PermanentFailure):
         rebuild(mixed)
     with pytest.raises(PermanentFailure):
