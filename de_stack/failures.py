@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+# What Linux says, in the words of whatever program met it.
+NO_ROOM = "No space left on device|Disk quota exceeded"
 _SAID = re.compile(
     r"(?:de_stack\.[\w.]+: )?(?P<tried>.*?): (?P<got>.*) "
     r"\(a retry (?P<can>can|cannot) help\)(?:; fix: (?P<fix>.*))?",

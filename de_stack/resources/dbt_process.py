@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from de_stack.failures import Failure, PermanentFailure, TransientFailure
+from de_stack.failures import NO_ROOM, Failure, PermanentFailure, TransientFailure
 from de_stack.resources import warehouse
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _START = "from dbt.cli.main import cli; cli()"
 _STOP_S = 5.0
 # What the system and DuckDB say when there is no room.
-_SHORT = re.compile(r"No space left on device|Disk quota exceeded|Out of Memory Error|MemoryError")
+_SHORT = re.compile(rf"{NO_ROOM}|Out of Memory Error|MemoryError")
 # Longer than any run of ours: whoever made a folder that old was killed.
 _LEFT_OVER_S = 2 * 3600
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from de_stack.failures import TransientFailure
+from de_stack.failures import NO_ROOM, TransientFailure
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -34,7 +34,7 @@ _SESSION = {
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     **{f"parquet.enable.dictionary#{column}": "false" for column in _UNIQUE},
 }
-_FULL = re.compile(r"[^\n]*(?:No space left on device|Disk quota exceeded)[^\n]*")
+_FULL = re.compile(rf"[^\n]*(?:{NO_ROOM})[^\n]*")
 
 
 def session_config(settings: Settings) -> dict[str, str]:

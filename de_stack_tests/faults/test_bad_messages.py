@@ -142,7 +142,7 @@ def test_each_message_is_a_row_or_a_dead_letter_with_its_reason_and_the_door_say
     assert set(rows["value"].to_pylist()) == {1.5}
 
 
-@pytest.mark.naive("every_refusal_is_an_outage")
+@pytest.mark.naive("the_broker_knows_the_limit")
 def test_a_message_is_as_large_as_its_topic_takes_and_not_a_byte_larger(
     settings: Settings, collector: Collector, producer: KafkaProducer
 ) -> None:
