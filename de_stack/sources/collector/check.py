@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from de_stack.contracts.envelope import event_headers, message_key
 from de_stack.contracts.topics import MAX_MESSAGE_BYTES
 from de_stack.sources.collector.body import Item
 
@@ -66,14 +67,12 @@ class Check:
         message = Message(
             key=message_key(self._stream.key, decoded.record),
             value=item.data,
-            headers=[
-                ("ce_specversion", b"1.0"),
-                ("ce_id", item.id.encode()),
-                ("ce_source", (item.source or SOURCE).encode()),
-                ("ce_type", (item.type or self._stream.name).encode()),
-                ("ce_time", (item.time or event_time.isoformat()).encode()),
-                ("content-type", b"application/json"),
-            ],
+            headers=event_headers(
+                item.id,
+                item.source or SOURCE,
+                item.type or self._stream.name,
+                item.time or event_time.isoformat(),
+            ),
         )
         return _too_large(message.size) if message.size > MAX_MESSAGE_BYTES else message
 
@@ -81,13 +80,3 @@ class Check:
 def _too_large(size: int) -> Refusal:
     most = f"at most {MAX_MESSAGE_BYTES} with key and envelope"
     return Refusal(413, "too_large", None, f"{size} bytes, {most}")
-
-
-def message_key(names: tuple[str, ...], record: dict[str, Any]) -> bytes:
-    """Kafka key of a record: the text of its key field, or a JSON array of several."""
-    if len(names) == 1 and isinstance(value := record[names[0]], str):
-        return value.encode()
-    import msgspec
-
-    values = [record[name] for name in names]
-    return msgspec.json.encode(values[0] if len(names) == 1 else values)

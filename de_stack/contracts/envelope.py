@@ -1,0 +1,40 @@
+"""What stands around an event in Kafka: its key and its CloudEvents headers.
+
+Belongs here: the one form in which collector, generator and replay write an event. Does not belong
+here: the event's own bytes, sending them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Headers = list[tuple[str, bytes]]
+
+
+def message_key(names: tuple[str, ...], record: dict[str, Any]) -> bytes:
+    """Kafka key of a record: the text of its key field, or a JSON array of several."""
+    if len(names) == 1 and isinstance(value := record[names[0]], str):
+        return value.encode()
+    import msgspec
+
+    values = [record[name] for name in names]
+    return msgspec.json.encode(values[0] if len(names) == 1 else values)
+
+
+def event_headers(event_id: str, source: str, kind: str, time: str) -> Headers:
+    """CloudEvents 1.0 in Kafka's binary mode.
+
+    Args:
+        event_id: identity of the event.
+        source: who made it.
+        kind: the `type`: the stream's name, where the producer gave none.
+        time: when it happened, RFC 3339.
+    """
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event_id.encode()),
+        ("ce_source", source.encode()),
+        ("ce_type", kind.encode()),
+        ("ce_time", time.encode()),
+        ("content-type", b"application/json"),
+    ]
