@@ -116,10 +116,8 @@ def warm(settings: Any, rounds: int) -> None:
     from de_stack import partitions
     from de_stack.contracts import load_stream
     from de_stack.defs.telemetry import serve
-    from de_stack.defs.telemetry.core import rules
-    from de_stack.flow.derive import derive
     from de_stack.flow.land import land
-    from de_stack.flow.refine import refine, silver
+    from de_stack.flow.refine import refine
     from de_stack.local import stack
     from de_stack.resources.spark import session_config
 
@@ -136,18 +134,9 @@ def warm(settings: Any, rounds: int) -> None:
         hour = partitions.floor(datetime.now(UTC), "hour")
         refine(settings, stream, hour, hour, lambda: spark.spark_session, "bench")
         marks.append(time.perf_counter())
-        derive(
-            settings,
-            silver(settings, stream),
-            serve.stats(settings),
-            hour,
-            hour,
-            rules.five_minute_stats,
-            lambda: spark.spark_session,
-            "bench",
-        )
+        serve.STATS.compute(settings, hour, hour, lambda: spark.spark_session, "bench")
         marks.append(time.perf_counter())
-        serve.publish_stats(settings, hour, hour, "bench")
+        serve.STATS.publish(settings, hour, hour, "bench")
         marks.append(time.perf_counter())
         steps = [b - a for a, b in zip(marks, marks[1:], strict=False)]
         named = zip(("land", "refine", "stats", "publish"), steps, strict=True)

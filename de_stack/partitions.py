@@ -11,7 +11,7 @@ took a row, an event hour when the event happened. The open period is a partitio
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +32,15 @@ def floor(moment: datetime, grain: str) -> datetime:
     """Start of the partition that `moment` lies in."""
     moment = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     return moment.replace(hour=0) if grain == "day" else moment
+
+
+def folder(moment: datetime, grain: str) -> date:
+    """Date that names a period's folder in a table: its day for hours, its month's first for days.
+
+    One period a folder would leave a file of a row or two in each of thousands of folders.
+    """
+    day = moment.astimezone(UTC).date()
+    return day.replace(day=1) if grain == "day" else day
 
 
 def key(start: datetime, grain: str) -> str:

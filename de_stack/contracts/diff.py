@@ -108,6 +108,7 @@ def _stream(old: Stream, new: Stream) -> Iterator[Change]:
         ("freshness", "freshness", "minor", _NOTHING),
         ("errorRate", "error_rate", "minor", _NOTHING),
         ("errorRateWindow", "error_rate_window", "minor", _NOTHING),
+        ("accountedIn", "accounted_in", "minor", _NOTHING),
         ("generatorRatePerSecond", "generator_rate", "patch", _NOTHING),
         ("description", "description", "patch", _NOTHING),
         ("team", "team", "patch", _NOTHING),

@@ -121,6 +121,7 @@ def _stream(
         generator_rate=reader.number("generatorRatePerSecond", 0.001, 1e6),
         error_rate=_error_rate(path, contract, entity),
         error_rate_window=reader.duration("errorRateWindow", timedelta(days=1)),
+        accounted_in=_account(path, where, reader.text("accountedIn", f"stats_{entity}.count")),
     )
     reader.done()
     _check_times(path, where, stream)
@@ -147,6 +148,17 @@ def _check_event_id(path: Path, where: str, stream: Stream) -> None:
     if kind not in ("header", "field") or not name or (kind == "field" and name not in names):
         reason = "write header:<name> or field:<string or integer property>"
         raise ContractError(path, f"{where}.eventId", reason)
+
+
+def _account(path: Path, where: str, text: str) -> tuple[str, str]:
+    """(table, column) of `stats_measures.count`."""
+    table, _, column = text.partition(".")
+    try:
+        naming.split_asset(table)
+        return table, naming.word(column, "column")
+    except ValueError as error:
+        reason = f"write table.column, such as stats_measures.count: {error}"
+        raise ContractError(path, f"{where}.accountedIn", reason) from error
 
 
 def _owner(path: Path, contract: OpenDataContractStandard) -> tuple[str, str]:

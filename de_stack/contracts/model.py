@@ -47,6 +47,7 @@ class Stream:
     `key` names the fields that make the Kafka key (the entity). `event_id` is `header:<name>` or
     `field:<name>`. `max_future` is how far an event time may lie past the broker's. `error_rate` is
     the share of messages against the contract that is put up with over `error_rate_window`.
+    `accounted_in` is the published table, and the column whose sum is the number of its events.
     """
 
     domain: str
@@ -71,6 +72,7 @@ class Stream:
     team: str = ""
     error_rate: float = 0.01
     error_rate_window: timedelta = timedelta(days=1)
+    accounted_in: tuple[str, str] = ("", "")
 
     @property
     def name(self) -> str:

@@ -46,8 +46,10 @@ class Words:
     def _bad(self, word: str, reason: str) -> ContractError:
         return ContractError(self._path, f"{self._where}.{word}", reason)
 
-    def text(self, word: str) -> str:
-        """A text that is not empty."""
+    def text(self, word: str, default: str | None = None) -> str:
+        """A text that is not empty; a word with a default may be missing."""
+        if default is not None and word not in self._words:
+            return default
         value = self._take(word)
         if not isinstance(value, str) or not value:
             raise self._bad(word, f"{value!r} is not a text")

@@ -24,6 +24,7 @@ from de_stack.flow.letter_ledger import LetterLedger
 from de_stack.flow.letter_shelf import headers_of, position_of
 from de_stack.flow.letters import repeats
 from de_stack.flow.refine import silver
+from de_stack.naming import split_asset
 from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
 
@@ -41,8 +42,8 @@ class Counts:
 
     `waiting` are offsets in Kafka that have not landed, `pending` event hours that some stage has
     still to use, `held` events that a person has to release (`flow.late`), `published` the sum of
-    `count` in Postgres' `stats_<entity>`. `replayed` are rows that repeat a dead letter: nobody
-    accepted them, and the letter is no longer `dead` with them.
+    the contract's counting column in Postgres (`accountedIn`). `replayed` are rows that repeat a
+    dead letter: nobody accepted them, and the letter is no longer `dead` with them.
     """
 
     waiting: int
@@ -81,10 +82,9 @@ def count(settings: Settings, stream: Stream) -> Counts:
     ahead = waiting(settings, stream)
     for table in (raw, typed):
         commits.reconcile(lake, ledger, table)
-    chain = ["bronze", "silver", "stats", "published_stats"]
-    ids = [
-        names.table_id(stream.domain, *f"{layer}_{stream.entity}".split("_", 1)) for layer in chain
-    ]
+    served, column = stream.accounted_in
+    chain = [f"bronze_{stream.entity}", f"silver_{stream.entity}", served, f"published_{served}"]
+    ids = [names.table_id(stream.domain, *split_asset(name)) for name in chain]
     first = ledger.lagging(ids[1], ids[0], stream.grain, stream.look_back)
     pending = {lag.event_hour for lag in first if not lag.is_held}
     pending |= {h for source, user in pairwise(ids[1:]) for h in ledger.pending(user, source)}
@@ -108,7 +108,7 @@ def count(settings: Settings, stream: Stream) -> Counts:
         dead=dead - repeated,
         duplicates=landed - dead - events,
         silver=rows,
-        published=_published(settings, names.schema(stream.domain), f"stats_{stream.entity}"),
+        published=_published(settings, names.schema(stream.domain), served, column),
         pending=len(pending),
         held=withheld,
     )
@@ -138,15 +138,15 @@ def _of(lake: Lake, table: Table, what: str, hours: list[datetime]) -> int:
     return found.to_pylist()[0]["n"]
 
 
-def _published(settings: Settings, schema: str, table: str) -> int:
+def _published(settings: Settings, schema: str, table: str, column: str) -> int:
     from psycopg import sql
 
     with Postgres(settings, "serving").transaction(f"count {schema}.{table}") as connection:
         there = connection.execute("select to_regclass(%s)", (f'"{schema}"."{table}"',)).fetchone()
         if there == (None,):
             return 0
-        statement = sql.SQL('select coalesce(sum("count"), 0) from {}.{}')
-        row = connection.execute(
-            statement.format(sql.Identifier(schema), sql.Identifier(table))
-        ).fetchone()
+        statement = sql.SQL("select coalesce(sum({}), 0) from {}.{}").format(
+            *map(sql.Identifier, (column, schema, table))
+        )
+        row = connection.execute(statement).fetchone()
     return int(row[0]) if row else 0

@@ -21,7 +21,7 @@ from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.flow import commits
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.remake import accepted_loss, remake
-from de_stack.flow.tables import Table, create, periods
+from de_stack.flow.tables import Table, create, event_periods, folder_of
 from de_stack.flow.widen import widen
 from de_stack.logs import line
 from de_stack.resources.lake import Lake
@@ -49,7 +49,7 @@ class Derived:
 
 def same_periods(source: Table, first: datetime, last: datetime) -> Select:
     """Rows of the same event hours: for sources that have them as a column and a folder."""
-    return lambda _ledger, _version: periods("event_hour", source.partitioned_by, first, last)
+    return lambda _ledger, _version: event_periods(source, first, last)
 
 
 def derive(
@@ -115,8 +115,8 @@ def derive(
             widen(settings, spark, target, run_id)
         frame = session.read.format("delta").option("versionAsOf", source_version).load(source.uri)
         rows = frame.where((select or same_periods(source, first, last))(ledger, source_version))
-        derived = transform(rows)
-        if first.date() != last.date():
+        derived = transform(rows).withColumn(target.partitioned_by, f.expr(folder_of(target.grain)))
+        if partitions.folder(first, target.grain) != partitions.folder(last, target.grain):
             # Each task would leave a file in each day's folder: seen 248 files instead of 31.
             derived = derived.hint("rebalance", f.col(target.partitioned_by))
         (
@@ -124,7 +124,7 @@ def derive(
             .mode("overwrite")
             .option(
                 "replaceWhere",
-                periods("event_hour", target.partitioned_by, first, last),
+                event_periods(target, first, last),
             )
             .option("userMetadata", metadata)
             .save(target.uri)

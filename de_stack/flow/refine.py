@@ -16,7 +16,7 @@ from de_stack.contracts.schemas import catalogue_columns, spark_ddl
 from de_stack.flow.bronze import bronze
 from de_stack.flow.derive import Derived, derive
 from de_stack.flow.ledger import Ledger
-from de_stack.flow.tables import EVENT_STATS, Table, periods
+from de_stack.flow.tables import EVENT_STATS, LAYOUT, Table, periods
 from de_stack.partitions import step
 from de_stack.resources.lake import Lake
 
@@ -34,7 +34,7 @@ IDENTITY = (
         "Identity of the event: the producer's id, else topic id, partition, offset",
     ),
     ("event_hour", "timestamp", "Start of the period that the event time lies in"),
-    ("event_date", "date", "Date of the event time, UTC; the table's folders"),
+    LAYOUT[1],
     ("broker_time", "timestamp", "When the broker took the row"),
     ("partition", "int", "Kafka partition of the row"),
     ("offset", "bigint", "Kafka offset of the row"),
@@ -113,7 +113,6 @@ def rows(stream: Stream, good: DataFrame) -> DataFrame:
         .select(
             "event_id",
             "event_hour",
-            f.to_date("event_hour").alias("event_date"),
             "broker_time",
             "partition",
             "offset",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from de_stack import partitions
 from de_stack.failures import PermanentFailure
 from de_stack.naming import split_asset
 
@@ -34,6 +35,15 @@ BRONZE_STATS = (
     "error",
 )
 EVENT_STATS = ("event_hour",)
+# (name, Spark type, description): how tables by event period are laid out. `derive` fills the date.
+LAYOUT = (
+    ("event_hour", "timestamp", "Start of the period that the row belongs to"),
+    (
+        "event_date",
+        "date",
+        "The table's folders: the period's day, its month for days",
+    ),
+)
 _OTHER_MAKER_S = 10.0
 _METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 
@@ -119,9 +129,23 @@ def path(uri: str) -> str:
     return uri.replace("`", "``")
 
 
+def folder_of(grain: str, column: str = "event_hour") -> str:
+    """Spark SQL of a period's folder, as `partitions.folder` has it."""
+    return f"TO_DATE(DATE_TRUNC('{'month' if grain == 'day' else 'day'}', {column}))"
+
+
 def timestamp(moment: datetime) -> str:
     """Spark SQL literal of a time."""
     return f"TIMESTAMP '{moment:%Y-%m-%d %H:%M:%S}+00:00'"
+
+
+def event_periods(table: Table, first: datetime, last: datetime) -> str:
+    """Spark SQL condition: event periods first..last of a table that is laid out by them."""
+    low, high = (partitions.folder(moment, table.grain) for moment in (first, last))
+    return (
+        f"{table.partitioned_by} >= DATE '{low}' AND {table.partitioned_by} <= DATE '{high}' "
+        f"AND event_hour >= {timestamp(first)} AND event_hour <= {timestamp(last)}"
+    )
 
 
 def periods(column: str, date_column: str, first: datetime, last: datetime) -> str:

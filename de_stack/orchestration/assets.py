@@ -6,7 +6,7 @@ belong here: sensors (`ticks.py`), what an asset does.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict
 
 import dagster as dg
 
@@ -20,6 +20,16 @@ from de_stack.settings import Settings
 Columns = Iterable[tuple[str, str, str]]
 
 
+class Common(TypedDict):
+    """Keyword arguments that `@asset` and `AssetSpec` share, typed so that checkers can follow."""
+
+    key: list[str]
+    group_name: str
+    owners: list[str]
+    kinds: set[str]
+    metadata: dict[str, Any]
+
+
 def common(
     stream: Stream,
     layer: str,
@@ -27,7 +37,7 @@ def common(
     columns: Columns,
     table_name: str,
     entity: str | None = None,
-) -> dict[str, Any]:
+) -> Common:
     """Keyword arguments of `@asset` and `AssetSpec` alike; the description is the docstring's."""
     return {
         "key": naming.asset_key(stream.domain, layer, entity or stream.entity),

@@ -53,12 +53,12 @@ def offset_check(stream: Stream) -> dg.AssetChecksDefinition:
 
 
 def table_check(
-    stream: Stream, layer: str, table: Callable[[Settings], Table]
+    stream: Stream, layer: str, table: Callable[[Settings], Table], entity: str | None = None
 ) -> dg.AssetChecksDefinition:
     """The table's log and rows are what the ledger says; derived tables: of the run's hours."""
 
     @dg.asset_check(
-        asset=_key(stream, layer),
+        asset=dg.AssetKey(naming.asset_key(stream.domain, layer, entity or stream.entity)),
         name="ledger_equals_table",
         description="The newest commits and the rows of each event hour are those that the ledger "
         "knows. `de-stack ledger check` holds everything against it.",

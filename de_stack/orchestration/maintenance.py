@@ -11,7 +11,10 @@ import dagster as dg
 from de_stack import naming
 from de_stack.contracts import Stream
 from de_stack.failures import TransientFailure
+from de_stack.flow.bronze import bronze, bronze_columns
+from de_stack.flow.gold import Gold
 from de_stack.flow.maintenance import maintain
+from de_stack.flow.refine import silver, silver_columns
 from de_stack.flow.tables import Table
 from de_stack.orchestration.assets import Columns, common
 from de_stack.settings import Settings
@@ -24,10 +27,15 @@ _RETRIES, _FIRST_WAIT_S = 3, 30.0
 
 
 def maintained(
-    stream: Stream, layer: str, columns: Columns, table: Callable[[Settings], Table]
+    stream: Stream,
+    layer: str,
+    columns: Columns,
+    table: Callable[[Settings], Table],
+    entity: str | None = None,
 ) -> dg.AssetsDefinition:
     """The asset that keeps one table of a stream quick to read."""
-    name = naming.asset_name(layer, stream.entity)
+    entity = entity or stream.entity
+    name = naming.asset_name(layer, entity)
     options = common(
         stream, "maintained", {"delta"}, columns, f"lake.{stream.domain}.{name}", entity=name
     )
@@ -35,16 +43,12 @@ def maintained(
     # In Spark's pool: on one machine no landing and no refining is under way meanwhile, so that
     # neither has to give way. A person's run beside it is fenced by Delta.
     @dg.asset(
-        key=options["key"],
-        group_name=options["group_name"],
-        owners=options["owners"],
-        kinds=options["kinds"],
-        metadata=options["metadata"],
+        **options,
         description=(
             f"{name} in few big files: small ones are compacted, files of old versions deleted. "
             "Rows stay as they are."
         ),
-        deps=[naming.asset_key(stream.domain, layer, stream.entity)],
+        deps=[naming.asset_key(stream.domain, layer, entity)],
         pool="spark",
     )
     def asset(
@@ -75,6 +79,15 @@ def maintained(
         )
 
     return asset
+
+
+def all_maintained(stream: Stream, golds: Sequence[Gold] = ()) -> list[dg.AssetsDefinition]:
+    """The assets that care for a stream's bronze and silver, and for its gold tables."""
+    return [
+        maintained(stream, "bronze", bronze_columns(stream), lambda s: bronze(s, stream)),
+        maintained(stream, "silver", silver_columns(stream), lambda s: silver(s, stream)),
+        *(maintained(stream, g.layer, g.lake_columns, g.table, g.entity) for g in golds),
+    ]
 
 
 def weekly(domain: str, assets: Sequence[dg.AssetsDefinition]) -> dg.ScheduleDefinition:

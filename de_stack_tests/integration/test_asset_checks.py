@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from de_stack import partitions
 from de_stack.contracts import load_stream
 from de_stack.definitions import defs
-from de_stack.defs.telemetry.serve import stats
+from de_stack.defs.telemetry.serve import STATS
 from de_stack.failures import TransientFailure
 from de_stack.flow import (
     checks,
@@ -119,7 +119,7 @@ def test_a_table_that_lost_rows_or_has_others_is_not_the_ledgers(settings) -> No
     hour = this_hour() - 2 * HOUR
     land(settings, measure("a", 1.0, hour), measure("a", 2.0, hour))
     materialize(CHAIN, hour)
-    raw, derived = bronze(settings, STREAM), (silver(settings, STREAM), stats(settings))
+    raw, derived = bronze(settings, STREAM), (silver(settings, STREAM), STATS.table(settings))
     for table in (raw, *derived):
         assert check_table(settings, table).disagreements == []
         assert check_table(settings, table, (hour, hour)).disagreements == []

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from de_stack import partitions
 from de_stack.cli import rebuild as command
 from de_stack.contracts import load_stream
-from de_stack.defs.telemetry.serve import stats
+from de_stack.defs.telemetry.serve import STATS
 from de_stack.failures import PermanentFailure
 from de_stack.flow import counts, ledger_rebuild
 from de_stack.flow.bronze import bronze
@@ -97,7 +97,7 @@ def published(settings: Settings) -> list[tuple]:
 
 
 def test_numbers_that_were_broken_by_hand_are_computed_and_published_again(filled) -> None:
-    typed_, summed = silver(filled, STREAM), stats(filled)
+    typed_, summed = silver(filled, STREAM), STATS.table(filled)
     good = [rows_of(filled, typed_), rows_of(filled, summed), published(filled)]
     lose_rows(filled, typed_)
     schema = filled.names.schema("telemetry")
@@ -136,7 +136,7 @@ def test_numbers_that_were_broken_by_hand_are_computed_and_published_again(fille
 
 
 def test_the_copy_alone_takes_its_source_with_it_because_postgres_only_goes_forward(filled) -> None:
-    good, version = published(filled), Lake(filled).version(stats(filled).uri)
+    good, version = published(filled), Lake(filled).version(STATS.table(filled).uri)
     schema = filled.names.schema("telemetry")
     with Postgres(filled, "serving").transaction("break in a test") as db:
         table = f"{schema}.stats_measures"
@@ -147,12 +147,12 @@ def test_the_copy_alone_takes_its_source_with_it_because_postgres_only_goes_forw
         "published_stats_measures",
     }
     assert published(filled) == good
-    assert Lake(filled).version(stats(filled).uri) == version + 1
+    assert Lake(filled).version(STATS.table(filled).uri) == version + 1
 
 
 @pytest.mark.parametrize("name", ["silver_measures", "stats_measures"])
 def test_a_table_whose_folder_is_gone_comes_back_with_versions_that_go_on(filled, name) -> None:
-    table = silver(filled, STREAM) if name == "silver_measures" else stats(filled)
+    table = silver(filled, STREAM) if name == "silver_measures" else STATS.table(filled)
     good = [rows_of(filled, table), published(filled)]
     version = Lake(filled).version(table.uri)
     assert version is not None

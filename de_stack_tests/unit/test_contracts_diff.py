@@ -81,6 +81,7 @@ CASES: list[tuple[str, Stream, str, str, str]] = [
     ("another freshness", same(freshness=OLD.retention), "freshness", "minor", ""),
     ("another error rate", same(error_rate=0.5), "errorRate", "minor", ""),
     ("another window", same(error_rate_window=OLD.retention), "errorRateWindow", "minor", ""),
+    ("counted elsewhere", same(accounted_in=("gold_x", "n")), "accountedIn", "minor", ""),
     ("another team", same(team="x"), "team", "patch", ""),
 ]
 

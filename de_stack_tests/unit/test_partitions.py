@@ -118,3 +118,9 @@ def test_ingest_and_event_partitions_are_two_definitions() -> None:
     contract = stream()
     assert partitions.ingest_partitions(contract) is not partitions.event_partitions(contract)
     assert str(partitions.ingest_partitions(contract).timezone) == "UTC"
+
+
+def test_folders_hold_more_than_one_period() -> None:
+    moment = datetime(2026, 5, 17, 23, 30, tzinfo=timezone(-timedelta(hours=2)))
+    assert partitions.folder(moment, "hour").isoformat() == "2026-05-18"
+    assert partitions.folder(moment, "day").isoformat() == "2026-05-01"

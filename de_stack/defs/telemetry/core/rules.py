@@ -46,6 +46,5 @@ def five_minute_stats(measures: DataFrame, grain: str = "hour") -> DataFrame:
             f.col("p")[1].alias("p90"),
             f.col("p")[2].alias("p99"),
             f.date_trunc(grain, "w.start").alias("event_hour"),
-            f.to_date("w.start").alias("event_date"),
         )
     )

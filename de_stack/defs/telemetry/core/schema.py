@@ -29,8 +29,3 @@ STATS = (
     ("p99", "double", "double precision", "99th percentile, same method"),
 )
 STATS_KEY = ("source_id", "metric", "window_start")
-# How the lake lays the statistics out; Postgres does not get these columns.
-STATS_LAYOUT = (
-    ("event_hour", "timestamp", "Hour that the window starts in"),
-    ("event_date", "date", "Date of that hour; the table's folders"),
-)
