@@ -1,0 +1,227 @@
+"""A draft -> the three folders of a stream: definition, dbt models, tests.
+
+Belongs here: rendering templates, all of them or none. Does not belong here: what stands in a
+contract (`contract.py`), what the templates say (`templates/`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from de_stack.failures import PermanentFailure
+from de_stack.scaffold.contract import contract_text
+from de_stack.scaffold.draft import Draft, DraftField
+from de_stack.scaffold.profile import excerpt
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_SAMPLE_ROWS = 200
+_SPARK = {"string": "string", "integer": "bigint", "number": "double", "boolean": "boolean"}
+_POSTGRES = {"string": "text", "integer": "bigint", "number": "double precision"}
+_DBT = {"string": "varchar", "integer": "bigint", "number": "double", "boolean": "boolean"}
+_DBT |= {"timestamp": "timestamp with time zone", "date": "date"}
+
+
+@dataclass(frozen=True)
+class Written:
+    """Folders and files that were written, and the arguments with which `replay` sends the file."""
+
+    folders: tuple[Path, ...]
+    files: tuple[Path, ...]
+    replay: tuple[str, ...]
+
+
+def folders(root: Path, domain: str) -> tuple[Path, Path, Path]:
+    """Where a domain's definition, dbt models and tests live in a checkout."""
+    return (
+        root / "de_stack" / "defs" / domain,
+        root / "dbt_project" / "models" / domain,
+        root / "de_stack_tests" / "domains" / domain,
+    )
+
+
+def write(root: Path, draft: Draft, file: Path, owner: str) -> Written:
+    """Write everything; no file that is there is touched.
+
+    Raises:
+        PermanentFailure: the domain is there already, the root is no checkout, or a folder cannot
+            be written; then nothing is left behind.
+    """
+    tried = f"make stream {draft.domain}.{draft.entity}"
+    for needed in ("de_stack/defs", "dbt_project/models", "de_stack_tests"):
+        if not (root / needed).is_dir():
+            got = f"{root} has no {needed}: it is no checkout of the project"
+            raise PermanentFailure(tried, got, "run it in a clone, or give --into")
+    definition, models, tests = made = folders(root, draft.domain)
+    if there := [folder for folder in made if folder.exists()]:
+        got = f"{there[0].relative_to(root)} is there already"
+        raise PermanentFailure(
+            tried, got, "take another domain; a second stream of one is written by hand"
+        )
+    replay = replay_arguments(draft, file)
+    contents = _contents(draft, file, owner, replay)
+    try:
+        for folder, name, text in contents:
+            path = dict(zip("dmt", made, strict=True))[folder] / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        excerpt(file, tests / "sample.csv", _SAMPLE_ROWS)
+    except BaseException as error:
+        for folder in made:
+            shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise PermanentFailure(tried, str(error), "see that it can be written") from error
+        raise
+    found = sorted(path for folder in made for path in folder.rglob("*") if path.is_file())
+    return Written((definition, models, tests), tuple(found), tuple(replay))
+
+
+def replay_arguments(draft: Draft, file: Path) -> list[str]:
+    """How `de-stack replay` is told which column fills which field."""
+    found = []
+    for field in draft.fields:
+        if field.column is not None:
+            found += ["--map", f"{field.name}={field.column}"]
+        else:
+            found += ["--set", f"{field.name}={file.stem}"]
+    if draft.time_format:
+        found += ["--time-format", draft.time_format]
+    return found
+
+
+def _contents(
+    draft: Draft, file: Path, owner: str, replay: list[str]
+) -> list[tuple[str, str, str]]:
+    """(folder: d, m or t; name; text) of every file."""
+    by_name = {f.name: f for f in draft.fields}
+    numbers = tuple(f.name for f in draft.numbers)
+    words = {
+        "domain": draft.domain,
+        "entity": draft.entity,
+        "title": f"{draft.domain.replace('_', ' ').capitalize()}, {draft.entity.replace('_', ' ')}",
+        "file": file.name.replace("\\", "").replace('"', ""),
+        "key": draft.key,
+        "key_spark": _SPARK[by_name[draft.key].type],
+        "key_postgres": _POSTGRES[by_name[draft.key].type],
+        "time": draft.time,
+        "grain": draft.grain,
+        "numbers": _tuple(numbers),
+        "optional": _tuple(f.name for f in draft.numbers if not f.required),
+        "replay": _list(replay),
+        "columns": ",\n".join(f"    {f.name}" for f in draft.fields),
+        "numbers_sql": "".join(
+            f"    min({name}) as {name}_min,\n    max({name}) as {name}_max,\n"
+            f"    favg({name}) as {name}_mean,\n"
+            for name in numbers
+        ),
+    }
+    found = [("d", "contract.odcs.yaml", contract_text(draft, file.name, owner))]
+    for path in sorted((_TEMPLATES / "defs").rglob("*.tmpl")):
+        name = str(path.relative_to(_TEMPLATES / "defs").with_suffix(""))
+        found.append(("d", name, _rendered(path, words)))
+    staging, mart = f"stg_{draft.domain}__{draft.entity}", f"mart_daily_{draft.entity}"
+    dbt = _TEMPLATES / "dbt"
+    found += [
+        ("m", f"staging/{staging}.sql", _rendered(dbt / "staging/staging.sql.tmpl", words)),
+        ("m", "staging/_staging.yml", _models(_staging(draft, staging))),
+        ("m", f"marts/{mart}.sql", _rendered(dbt / "marts/mart.sql.tmpl", words)),
+        ("m", "marts/_marts.yml", _models(_mart(draft, mart))),
+        ("t", f"test_{draft.entity}.py", _rendered(_TEMPLATES / "tests/test_entity.py.tmpl", words)),
+        ("t", "asset_graph.json", json.dumps(_graph(draft), indent=2) + "\n"),
+    ]
+    return found
+
+
+def _rendered(path: Path, words: dict[str, str]) -> str:
+    return Template(path.read_text(encoding="utf-8")).substitute(words)
+
+
+def _tuple(names: Any) -> str:
+    """A tuple of texts as the formatter writes it: on one line where it fits."""
+    return _bracketed(names, "(", ")")
+
+
+def _list(names: Any) -> str:
+    return _bracketed(names, "[", "]")
+
+
+def _bracketed(names: Any, first: str, last: str) -> str:
+    quoted = [json.dumps(name, ensure_ascii=False) for name in names]
+    only = "," if len(quoted) == 1 and first == "(" else ""
+    line = f"{first}{', '.join(quoted)}{only}{last}"
+    if len(line) <= 70:
+        return line
+    return f"{first}\n" + "".join(f"    {name},\n" for name in quoted) + last
+
+
+def _models(model: dict[str, Any]) -> str:
+    return yaml.safe_dump(
+        {"version": 2, "models": [model]}, sort_keys=False, width=110, allow_unicode=True
+    )
+
+
+def _staging(draft: Draft, name: str) -> dict[str, Any]:
+    columns = [
+        ("event_id", "Identity of the event.", "varchar"),
+        ("event_hour", "Start of the period of the event time.", _DBT["timestamp"]),
+        *((f.name, _told(f), _DBT[f.type]) for f in draft.fields),
+        ("day", f"UTC date of {draft.time}.", "date"),
+    ]
+    return {
+        "name": name,
+        "description": "One row per event, as silver has it, with the UTC day that it belongs to.",
+        "columns": [_column(*column) for column in columns],
+    }
+
+
+def _mart(draft: Draft, name: str) -> dict[str, Any]:
+    by_name = {f.name: f for f in draft.fields}
+    columns = [
+        ("day", "UTC date of the events.", "date"),
+        (draft.key, "What the events are of.", _DBT[by_name[draft.key].type]),
+        ("count", "Number of events.", "bigint"),
+    ]
+    for field in draft.numbers:
+        columns += [
+            (f"{field.name}_min", f"Smallest {field.name}.", _DBT[field.type]),
+            (f"{field.name}_max", f"Largest {field.name}.", _DBT[field.type]),
+            (f"{field.name}_mean", f"Arithmetic mean of {field.name}.", "double"),
+        ]
+    columns += [
+        (f"first_{draft.time}", "Time of the day's first event.", _DBT["timestamp"]),
+        (f"last_{draft.time}", "Time of the day's last event.", _DBT["timestamp"]),
+    ]
+    key = ["day", draft.key]
+    tested = [_column(*column) for column in columns]
+    for column in tested[:2]:
+        column["data_tests"] = ["not_null"]
+    return {
+        "name": name,
+        "description": f"One row per UTC day and {draft.key}, over all events in silver. A late "
+        "event changes the row of the day that it belongs to.",
+        "config": {
+            "contract": {"enforced": True},
+            "meta": {"publish": {"key": key}},
+        },
+        "data_tests": [{"unique_together": {"arguments": {"columns": key}}}],
+        "columns": tested,
+    }
+
+
+def _told(field: DraftField) -> str:
+    return f"Column {field.column!r} of the file." if field.column else "What the event is of."
+
+
+def _column(name: str, description: str, kind: str) -> dict[str, Any]:
+    return {"name": name, "description": description, "data_type": kind}
+
+
+def _graph(draft: Draft) -> dict[str, Any]:
+    """The part of the asset graph that the written code makes."""
+    return {}
