@@ -28,6 +28,7 @@ LAYERS = (
 
 # The common denominator of a Kafka topic part, a Postgres identifier and a folder name.
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_COLUMN = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 # With a domain of 40 it makes a Postgres schema, and Postgres cuts names off after 63 in silence.
 _MOST_NAMESPACE = 22
@@ -42,6 +43,18 @@ def word(value: str, what: str) -> str:
     """
     if not _WORD.fullmatch(value):
         msg = f"{what} {value!r}: use a-z, 0-9 and _, starting with a letter, at most 40 characters"
+        raise ValueError(msg)
+    return value
+
+
+def column(value: str) -> str:
+    """Return `value` if it may be a column: a word, or longer by what was computed of it.
+
+    Raises:
+        ValueError: Postgres would cut it off after 63 characters, or it is no word.
+    """
+    if not _COLUMN.fullmatch(value):
+        msg = f"column {value!r}: use a-z, 0-9 and _, starting with a letter, at most 63 characters"
         raise ValueError(msg)
     return value
 

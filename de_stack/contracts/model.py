@@ -47,7 +47,8 @@ class Stream:
     `key` names the fields that make the Kafka key (the entity). `event_id` is `header:<name>` or
     `field:<name>`. `max_future` is how far an event time may lie past the broker's. `error_rate` is
     the share of messages against the contract that is put up with over `error_rate_window`.
-    `accounted_in` is the published table, and the column whose sum is the number of its events.
+    `generator_rate` is None where nobody makes events up. `accounted_in` is the published table,
+    and the column whose sum is the number of its events.
     """
 
     domain: str
@@ -68,7 +69,7 @@ class Stream:
     allowed_lateness: timedelta
     look_back: timedelta
     max_future: timedelta
-    generator_rate: float
+    generator_rate: float | None
     team: str = ""
     error_rate: float = 0.01
     error_rate_window: timedelta = timedelta(days=1)

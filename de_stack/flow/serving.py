@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from de_stack.naming import word
+from de_stack.naming import column
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -52,7 +52,7 @@ def ensure(connection: Connection, table: ServingTable) -> bool:
     ).fetchone() != (None,):
         return False
     columns = [
-        sql.SQL("{} {}").format(sql.Identifier(word(name, "column")), sql.SQL(kind))  # type: ignore[arg-type]
+        sql.SQL("{} {}").format(sql.Identifier(column(name)), sql.SQL(kind))  # type: ignore[arg-type]
         for name, kind, _ in table.columns
     ]
     key = sql.SQL(", ").join(map(sql.Identifier, table.key))

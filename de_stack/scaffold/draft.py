@@ -9,6 +9,7 @@ whether 3/4 is in March or in April.
 
 from __future__ import annotations
 
+import keyword
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,15 +23,35 @@ from de_stack.scaffold.profile import Column, Profile
 # Words that SQL or Spark would take for something else where a name may stand without quotes, and
 # what the columns of statistics are called.
 _SPOKEN_FOR = frozenset(
-    "all and any array as asc between by case cast check column count create cross current date "
-    "datetime day default desc distinct drop else end except exists false fetch for from full "
-    "group having hour if in inner interval into is join key left like limit map month not null "
-    "offset on or order outer primary references right row rows select set struct table then time "
-    "timestamp to true union unique update user using value values when where window with year "
-    "window_start window_end".split()
-) - {"value", "key", "user"}
+    (
+        *("all", "and", "any", "array", "as", "asc", "between", "by", "case", "cast", "check"),
+        *("column", "count", "create", "cross", "current", "date", "datetime", "day", "default"),
+        *("desc", "distinct", "drop", "else", "end", "except", "exists", "false", "fetch", "for"),
+        *("from", "full", "group", "having", "hour", "if", "in", "inner", "interval", "into", "is"),
+        *("join", "left", "like", "limit", "map", "month", "not", "null", "offset", "on", "or"),
+        *("order", "outer", "primary", "references", "right", "row", "rows", "select", "set"),
+        *(
+            "struct",
+            "table",
+            "then",
+            "time",
+            "timestamp",
+            "to",
+            "true",
+            "union",
+            "unique",
+            "update",
+        ),
+        *("update", "user", "using", "values", "when", "where", "window", "window_end"),
+        *("window_start", "with", "year"),
+    )
+)
+# Packages and schemas that are there already.
+_NO_DOMAIN = frozenset(("core", "de_stack", "ledger", "public", "information_schema", "main"))
 _TIMES = frozenset(("date", "time", "datetime", "timestamp"))
 _KEYS = re.compile(r"(^|_)(id|key|code|name|symbol|stock|ticker|sensor|device|station|source)$")
+# A number, a date or a time.
+_DATA = re.compile(r"[+-]?[0-9][0-9.,:/T Z+-]*")
 _MOST_NAME = 40
 # Dagster takes 100,000 partitions; ten years of hours are 87,600.
 _MOST_HOURS = 70_000
@@ -89,7 +110,13 @@ def draft(domain: str, entity: str, found: Profile, wishes: Wishes, now: datetim
         PermanentFailure: no event time is to be found, or several, or a wish names no column.
     """
     tried = f"draft a contract for {found.path.name}"
+    if keyword.iskeyword(domain) or domain in _NO_DOMAIN or domain.startswith("pg_"):
+        got = f"domain {domain!r}: Python or Postgres takes it for something else"
+        raise PermanentFailure(tried, got, "take another name")
     named = {c.header: c for c in found.columns if c.header is not None}
+    if data := [h for h in named if _DATA.fullmatch(h.strip())]:
+        got = f"its first line holds {data[0]!r}: that is no name of a column"
+        raise PermanentFailure(tried, got, "give the file a header")
     for wish in (wishes.key, wishes.time):
         if wish is not None and wish not in named:
             raise PermanentFailure(tried, f"no column {wish!r}", f"one of: {', '.join(named)}")

@@ -62,9 +62,10 @@ class Column:
 
     `header` is None for a column without a name. `filled` counts the values that are not empty,
     `blanks` those among them that only say that there is none (`NA`); `integers`, `numbers`,
-    `booleans` count what can be read so. `padded` says that some have leading zeros, `big` that an integer has no exact double. `formats` are the spellings of a
-    time that fit all of them, `first` and `last` the bounds by the first such spelling (naive ones
-    as UTC).
+    `booleans` count what can be read so. `padded` says that some have leading zeros, `big` that an
+    integer has no exact double. `formats` are the spellings of a time that fit all of them, `first`
+    and `last` the bounds by the first such spelling (naive ones as UTC). `kind` is the type where
+    the file itself says it.
     """
 
     header: str | None

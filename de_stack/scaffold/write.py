@@ -132,8 +132,11 @@ def _contents(
         ("m", "staging/_staging.yml", _models(_staging(draft, staging))),
         ("m", f"marts/{mart}.sql", _rendered(dbt / "marts/mart.sql.tmpl", words)),
         ("m", "marts/_marts.yml", _models(_mart(draft, mart))),
-        ("t", f"test_{draft.entity}.py", _rendered(_TEMPLATES / "tests/test_entity.py.tmpl", words)),
-        ("t", "asset_graph.json", json.dumps(_graph(draft), indent=2) + "\n"),
+        (
+            "t",
+            f"test_{draft.entity}.py",
+            _rendered(_TEMPLATES / "tests/test.py.tmpl", words),
+        ),
     ]
     return found
 
@@ -220,8 +223,3 @@ def _told(field: DraftField) -> str:
 
 def _column(name: str, description: str, kind: str) -> dict[str, Any]:
     return {"name": name, "description": description, "data_type": kind}
-
-
-def _graph(draft: Draft) -> dict[str, Any]:
-    """The part of the asset graph that the written code makes."""
-    return {}

@@ -92,22 +92,24 @@ def materialize(
     raise_on_error: bool = True,
     instance: dg.DagsterInstance | None = None,
     tags: dict[str, str] | None = None,
+    domain: str = "telemetry",
+    grain: str = "hour",
 ) -> dg.ExecuteInProcessResult:
-    """Run assets of telemetry in this process, as a run of the daemon would."""
+    """Run assets of a domain in this process, as a run of the daemon would."""
     from de_stack.definitions import defs
 
     tags, key = dict(tags or {}), None
     if first is not None and last is not None and first != last:
         tags |= {
-            "dagster/asset_partition_range_start": partitions.key(first, "hour"),
-            "dagster/asset_partition_range_end": partitions.key(last, "hour"),
+            "dagster/asset_partition_range_start": partitions.key(first, grain),
+            "dagster/asset_partition_range_end": partitions.key(last, grain),
         }
     elif first is not None:
-        key = partitions.key(first, "hour")
+        key = partitions.key(first, grain)
     job = defs().resolve_implicit_global_asset_job_def()
     with contextlib.ExitStack() as stack:
         return job.execute_in_process(
-            asset_selection=[dg.AssetKey(["telemetry", name]) for name in assets],
+            asset_selection=[dg.AssetKey([domain, name]) for name in assets],
             partition_key=key,
             tags=tags,
             instance=instance or stack.enter_context(dg.DagsterInstance.ephemeral()),

@@ -89,7 +89,7 @@ def load_config(stream: Stream, path: Path | None) -> Config:
                 raise ConfigError(
                     where, name, f"walk.per: {other!r} is no field that it can follow"
                 )
-    return Config(functions, file.rate or stream.generator_rate, file.seed)
+    return Config(functions, file.rate or stream.generator_rate or 1.0, file.seed)
 
 
 def default_for(field: ContractField) -> dict[str, Any]:
