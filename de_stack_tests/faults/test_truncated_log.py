@@ -196,7 +196,7 @@ def a_derivation(settings: Settings, of: str, reader: str, how: str, keep_checks
         send(settings, rows)
         materialize(["bronze_measures"], HOUR)
         materialize(CHAIN, HOUR)
-    table = silver(settings, STREAM) if of == "silver" else serve.stats(settings)
+    table = silver(settings, STREAM) if of == "silver" else serve.STATS.table(settings)
     cut(table, how, keep_checksums)
     for asset in (f"{of}_measures", reader):
         with pytest.raises(PermanentFailure, match="read (commit|the log)"):

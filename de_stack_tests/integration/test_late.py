@@ -217,7 +217,7 @@ def test_a_replay_of_79_days_takes_a_run_per_month_and_a_file_per_day(settings, 
         )
     files = {
         table.table_id.split(".")[-1]: len(Lake(settings).open(table.uri).file_uris())  # type: ignore[union-attr]
-        for table in (silver(settings, STREAM), serve.stats(settings))
+        for table in (silver(settings, STREAM), serve.STATS.table(settings))
     }
     with capsys.disabled():
         print(  # noqa: T201 - the figures of this test

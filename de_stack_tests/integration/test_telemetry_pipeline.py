@@ -126,7 +126,7 @@ def test_a_late_row_repairs_the_numbers_of_its_hour(settings) -> None:
     table = f"{settings.names.schema('telemetry')}.stats_measures"
     assert serving(settings, f"select count, mean from {table}") == [(2, 2.0)]
     lake, ledger = Lake(settings), Ledger(settings)
-    silver, stats = refine_to.silver(settings, STREAM), serve.stats(settings)
+    silver, stats = refine_to.silver(settings, STREAM), serve.STATS.table(settings)
     before = lake.version(stats.uri)
     produce(settings, [measure("a", 8.0, hour + timedelta(minutes=2))])
     materialize(["bronze_measures"], this_hour())
@@ -239,15 +239,15 @@ def test_a_table_that_somebody_else_is_making_is_waited_for_and_used(settings) -
 
 
 def test_publishing_an_older_version_changes_nothing(settings) -> None:
-    from de_stack.flow.publish import ServingTable, publish
+    from de_stack.flow.publish import publish
 
     hour = this_hour() - timedelta(hours=1)
     produce(settings, [measure("a", 1.0, hour)])
     run_all(settings)
     produce(settings, [measure("a", 2.0, hour)])
     run_all(settings)
-    source = serve.stats(settings)
-    names = [name for name, _, _ in serve._PG_COLUMNS]
+    source = serve.STATS.table(settings)
+    names = [name for name, _, _ in serve.STATS.serving_columns]
     listed = ", ".join(f'"{name}"' for name in names)
     first = next(
         c.version
@@ -255,13 +255,7 @@ def test_publishing_an_older_version_changes_nothing(settings) -> None:
         if (c.metadata or {}).get("kind") == "derive"
     )
     old = Lake(settings).query(source.uri, f"select {listed} from t", first)
-    target = ServingTable(
-        settings.names.schema("telemetry"),
-        "stats_measures",
-        serve._PG_COLUMNS,
-        ("source_id", "metric", "window_start"),
-        time_column="window_start",
-    )
+    target = serve.STATS.serving(settings)
     consumer = settings.names.table_id("telemetry", "published", "stats_measures")
     done = publish(settings, target, old, consumer, first, "stale", [hour])
     assert (done.rows, done.hours, done.skipped) == (0, 0, 1)
