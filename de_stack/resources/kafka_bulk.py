@@ -66,8 +66,9 @@ class BulkProducer:
     """
 
     def __init__(self, settings: Settings, tried: str, patience_s: float = 60.0) -> None:
-        from confluent_kafka import Producer
+        from confluent_kafka import KafkaException, Producer
 
+        self._refusal = KafkaException
         self._tried = tried
         self._mending = settings.mending("kafka", "kafka_bootstrap")
         self._failure: Failure | None = None
@@ -113,8 +114,6 @@ class BulkProducer:
                 assert partition is not None and offset is not None  # noqa: S101 - it has arrived
                 acknowledged(partition, offset)
 
-        from confluent_kafka import KafkaException
-
         while True:
             try:
                 self._producer.produce(topic, value, key, headers=[*headers], on_delivery=settled)
@@ -122,8 +121,17 @@ class BulkProducer:
             except BufferError:
                 self._producer.poll(0.1)
                 self._raise()
-            except KafkaException as error:
+            except self._refusal as error:
                 raise self._meaning(error.args[0]) from error
+        self._producer.poll(0)
+        self._raise()
+
+    def poll(self) -> None:
+        """Call what is due of `acknowledged`, for who has nothing to send meanwhile.
+
+        Raises:
+            Failure: as `send`.
+        """
         self._producer.poll(0)
         self._raise()
 
