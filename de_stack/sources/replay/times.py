@@ -22,7 +22,7 @@ _ISO = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 # Day and month, whichever is first: never guessed.
-_DAY_OR_MONTH = re.compile(r"\d{1,2}([./-])\d{1,2}\1(\d{4}|\d{2})\b.*", re.ASCII | re.DOTALL)
+_DAY_OR_MONTH = re.compile(r"\d{1,2}([./-])\d{1,2}\1(\d{4}|\d{2})(?!\d).*", re.ASCII | re.DOTALL)
 _DIGITS = re.compile(r"\d{9,17}(\.\d+)?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
