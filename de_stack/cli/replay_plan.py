@@ -150,7 +150,7 @@ def ask(contract: Stream, source: Source, mapping: Mapping, times: Times) -> Non
 def look(contract: Stream, plan: Plan, anyway: bool) -> None:
     """Refuse a file of whose first rows none is good: that is a slip, not a few bad rows."""
     ask(contract, plan.source, plan.mapping, plan.times)
-    first = next(records(contract, plan).events(plan.source, _LOOK), [])
+    first = list(next(records(contract, plan).events(plan.source, _LOOK), ()))
     if anyway or not first or any(event.error is None for event in first):
         return
     error = first[0].error or ""

@@ -36,7 +36,7 @@ def events(
     made = Records(
         how.pop("of", THINGS), mapping, times, timedelta(days=shift), prefix, lambda: NOW
     )
-    return made.of(1, rows)
+    return list(made.of(1, rows))
 
 
 def test_a_row_becomes_json_by_the_contracts_paths_with_key_id_and_headers() -> None:

@@ -10,10 +10,9 @@ what will become of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from de_stack.contracts.columns import columns_for
 from de_stack.contracts.envelope import Headers, event_headers, message_key
@@ -31,8 +30,7 @@ SOURCE = "de_stack/replay"
 _SHOWN = 500_000
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One message. `row` counts from 1; `error` is the decoder's, None for a good one."""
 
     row: int
@@ -70,51 +68,57 @@ class Records:
         fields = {f.name: f for f in stream.fields}
         self.wanted = tuple(mapping.columns.values())
         self._stream, self._prefix, self._now = stream, prefix, now
+        # A stream puts its name together each time that it is asked.
+        self._kind = stream.name
         self._cells = [
-            (fields[name].path, converter(fields[name].type, times, shift))
+            (*_place(fields[name].path), converter(fields[name].type, times, shift))
             for name in mapping.columns
         ]
         self._fixed = [(fields[name].path, value) for name, value in mapping.constants.items()]
+        self._time = fields[stream.event_time].path
         self._decode = columns_for(stream)
         kind, _, name = stream.event_id.partition(":")
         self._id_header = name if kind == "header" and name != "ce_id" else None
 
-    def events(self, source: Source, at_once: int) -> Iterator[list[Event]]:
+    def events(self, source: Source, at_once: int) -> Iterator[Iterator[Event]]:
         """All rows of a file, so many at once."""
         rows, first = iter(source.rows(self.wanted)), 1
         while batch := list(islice(rows, at_once)):
             yield self.of(first, batch)
             first += len(batch)
 
-    def of(self, first: int, rows: Iterable[Row]) -> list[Event]:
-        """Messages of rows that follow each other; `first` is the first one's number."""
+    def of(self, first: int, rows: Iterable[Row]) -> Iterator[Event]:
+        """Messages of rows that follow each other; `first` is the first one's number.
+
+        One by one: kept all together, their many small tuples cost Python's collector a third.
+        """
         import pyarrow as pa
 
-        values = [self._value(row) for row in rows]
+        messages = [self._message(row) for row in rows]
+        values = [m if isinstance(m, bytes) else _encode(m) for m in messages]
         received = pa.array([self._now()] * len(values), pa.timestamp("us", "UTC"))
         decoded = self._decode(pa.array(values, pa.binary()), received)
         errors = decoded.error.to_pylist()
-        for place, row in enumerate(rows):
-            if isinstance(row, bytes) and errors[place] is None:
+        for place, message in enumerate(messages):
+            if isinstance(message, bytes) and errors[place] is None:
                 # What was no row of this file must not pass for an event.
-                values[place] = _encode(row.decode(errors="replace"))
+                values[place] = _encode(message.decode(errors="replace"))
                 errors[place] = "wrong_type:: no row of the file"
-        keyed = [decoded.record.field(name).to_pylist() for name in self._stream.key]
-        times = decoded.event_time.to_pylist()
-        found = []
-        for place, (value, error) in enumerate(zip(values, errors, strict=True)):
-            number = first + place
-            key = time = None
+        names = self._stream.key
+        keyed = zip(*(decoded.record.field(name).to_pylist() for name in names), strict=True)
+        for number, message, value, error, parts in zip(
+            range(first, first + len(values)), messages, values, errors, keyed, strict=True
+        ):
             if error is None:
-                parts = [column[place] for column in keyed]
-                key = message_key(self._stream.key, dict(zip(self._stream.key, parts, strict=True)))
-                time = times[place].replace(tzinfo=None).isoformat() + "Z"
-            found.append(Event(number, key, value, self._headers(number, time), error))
-        return found
+                key = message_key(names, dict(zip(names, parts, strict=True)))
+                headers = self._headers(number, _at(message, self._time))
+            else:
+                key, headers = None, self._headers(number, None)
+            yield Event(number, key, value, headers, error)
 
     def _headers(self, number: int, time: str | None) -> Headers:
         event_id = f"{self._prefix}{number}"
-        headers = event_headers(event_id, SOURCE, self._stream.name, time or "")
+        headers = event_headers(event_id, SOURCE, self._kind, time or "")
         if time is None:
             # CloudEvents has no empty time: without one it is left out.
             headers = [header for header in headers if header[0] != "ce_time"]
@@ -122,16 +126,31 @@ class Records:
             headers.append((self._id_header, event_id.encode()))
         return headers
 
-    def _value(self, row: Row) -> bytes:
+    def _message(self, row: Row) -> dict[str, Any] | bytes:
         if isinstance(row, bytes):
             return row[:_SHOWN]
         message: dict[str, Any] = {}
-        for (path, convert), cell in zip(self._cells, row, strict=True):
-            if cell is not None:
+        for (name, path, convert), cell in zip(self._cells, row, strict=True):
+            if cell is None:
+                continue
+            if path is None:
+                message[name] = convert(cell)
+            else:
                 _put(message, path, convert(cell))
         for path, value in self._fixed:
             _put(message, path, value)
-        return _encode(message)
+        return message
+
+
+def _place(path: tuple[str, ...]) -> tuple[str, tuple[str, ...] | None]:
+    """(name, None) at the top of a message, which is where most fields are; (name, path) below."""
+    return path[-1], path if len(path) > 1 else None
+
+
+def _at(message: Any, path: tuple[str, ...]) -> Any:
+    for part in path:
+        message = message[part]
+    return message
 
 
 def _put(message: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

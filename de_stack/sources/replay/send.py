@@ -82,7 +82,7 @@ def at_once(rate: float | None) -> int:
 
 
 def send(
-    batches: Iterable[list[Event]],
+    batches: Iterable[Iterable[Event]],
     producer: Producer,
     topic: str,
     world: World,

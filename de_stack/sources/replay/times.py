@@ -24,6 +24,8 @@ _ISO = re.compile(
 # Day and month, whichever is first: never guessed.
 _DAY_OR_MONTH = re.compile(r"\d{1,2}([./-])\d{1,2}\1(\d{4}|\d{2})(?!\d).*", re.ASCII | re.DOTALL)
 _DIGITS = re.compile(r"\d{9,17}(\.\d+)?", re.ASCII)
+# `2021-03-20 00:22:00`, which most files have.
+_PLAIN = 19
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -126,6 +128,11 @@ class Times:
 
 
 def _iso(text: str) -> datetime | None:
+    if len(text) == _PLAIN and text[4] == text[7] == "-" and text[10] in " T" and text[13] == ":":
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            return None
     match = _ISO.fullmatch(text)
     if match is None:
         return None

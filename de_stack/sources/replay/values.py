@@ -19,7 +19,6 @@ from typing import Any
 from de_stack.sources.replay.times import Times
 
 Convert = Callable[[Any], Any]
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 # `25643711.0`: programs write whole numbers so where the column has a gap.
 _WHOLE = re.compile(r"([+-]?\d{1,30})(?:\.0*)?", re.ASCII)
 _WORDS = {
@@ -46,9 +45,14 @@ def converter(kind: str, times: Times, shift: timedelta) -> Convert:
 
 def number(cell: Any) -> Any:
     """A finite number."""
-    if isinstance(cell, str) and _NUMBER.fullmatch(cell.strip()):
-        found = float(cell)
-        return found if math.isfinite(found) else cell
+    if isinstance(cell, str):
+        try:
+            found = float(cell)
+        except ValueError:
+            return cell
+        # Python's own spellings: 1_000, digits of other scripts, nan, inf.
+        right = math.isfinite(found) and "_" not in cell and cell.isascii()
+        return found if right else cell
     if isinstance(cell, Decimal) and cell.is_finite():
         return float(cell)
     return plain(cell)
@@ -74,6 +78,8 @@ def boolean(cell: Any) -> Any:
 
 def text(cell: Any) -> Any:
     """The text as it is; a number or a time as it is usually written."""
+    if isinstance(cell, str):
+        return cell
     if isinstance(cell, bool):
         return "true" if cell else "false"
     return str(cell) if isinstance(cell, int | float | Decimal) else plain(cell)
@@ -100,7 +106,7 @@ def _time(times: Times, shift: timedelta, cell: Any) -> Any:
     if found is None:
         return plain(cell)
     try:
-        return f"{(found + shift).replace(tzinfo=None).isoformat()}Z"
+        return f"{(found + shift).isoformat()[:-6]}Z"
     except OverflowError:
         # The cell itself may be a time, and it would pass for one that was not moved.
         return f"{plain(cell)} moved by {shift.days} days"
