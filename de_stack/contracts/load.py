@@ -118,9 +118,11 @@ def _stream(
         allowed_lateness=reader.duration("allowedLateness"),
         look_back=reader.duration("lookBack"),
         max_future=reader.duration("maxFutureSkew"),
-        generator_rate=reader.number("generatorRatePerSecond", 0.001, 1e6)
-        if "generatorRatePerSecond" in words
-        else None,
+        generator_rate=(
+            reader.number("generatorRatePerSecond", 0.001, 1e6)
+            if reader.has("generatorRatePerSecond")
+            else None
+        ),
         error_rate=_error_rate(path, contract, entity),
         error_rate_window=reader.duration("errorRateWindow", timedelta(days=1)),
         accounted_in=_account(path, where, reader.text("accountedIn", f"stats_{entity}.count")),

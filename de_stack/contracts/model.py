@@ -69,7 +69,7 @@ class Stream:
     allowed_lateness: timedelta
     look_back: timedelta
     max_future: timedelta
-    generator_rate: float | None
+    generator_rate: float | None = None
     team: str = ""
     error_rate: float = 0.01
     error_rate_window: timedelta = timedelta(days=1)

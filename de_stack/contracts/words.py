@@ -62,6 +62,10 @@ class Words:
             raise self._bad(word, f"{value!r} is not one of {', '.join(allowed)}")
         return value
 
+    def has(self, word: str) -> bool:
+        """True where the file has the word (and nobody has read it yet)."""
+        return word in self._words
+
     def number(self, word: str, low: float, high: float) -> float:
         """A number from low to high, both included."""
         value = self._take(word)

@@ -503,6 +503,13 @@ def test_an_error_rate_is_percent_over_a_window(tmp_path: Path, value: float, sh
     assert (stream.error_rate, stream.error_rate_window) == (share, timedelta(hours=6))
 
 
+def test_a_stream_without_a_rate_is_not_made_by_the_generators_service(tmp_path: Path) -> None:
+    given = contract()
+    del words(given)["generatorRatePerSecond"]
+    (stream,) = load_file(write_contract(tmp_path, given))
+    assert stream.generator_rate is None
+
+
 def test_the_order_of_a_key_is_its_numbers_and_not_the_files(tmp_path: Path) -> None:
     content = contract()
     prop(content, "id")["primaryKeyPosition"] = 2
