@@ -9,9 +9,11 @@ import pytest
 
 from de_stack.contracts import load_all
 from de_stack.contracts.model import Field
-from de_stack.sources.generator.__main__ import check_first
-from de_stack.sources.generator.config import ConfigError, default_for, load_config
+from de_stack.sources.generator.check_first import check_first
+from de_stack.sources.generator.config import load_config
+from de_stack.sources.generator.files import ConfigError
 from de_stack.sources.generator.function import Function
+from de_stack.sources.generator.function_words import default_for
 from de_stack.sources.generator.functions import Choice, Constant, Fake, Now, Range, Walk
 
 STREAM = load_all()["telemetry.measures"]

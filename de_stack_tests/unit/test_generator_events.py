@@ -27,7 +27,7 @@ def make(
     seed: str, start: datetime = START, count: int = 200, path: Path | None = None
 ) -> list[Event]:
     """The first events of a run."""
-    events = Events(STREAM, load_config(STREAM, path).functions, seed, start)
+    events = Events(load_config(STREAM, path).shape, seed, start)
     return [events.next(start + timedelta(milliseconds=20 * n)) for n in range(count)]
 
 
@@ -68,10 +68,10 @@ def test_every_event_holds_the_contract() -> None:
 
 def test_adding_a_field_does_not_change_the_values_of_the_others() -> None:
     more = replace(STREAM, fields=(Field("extra", ("deep", "er"), "integer"), *STREAM.fields))
-    events = Events(more, load_config(more, None).functions, "7", START)
+    events = Events(load_config(more, None).shape, "7", START)
     with_extra = [json.loads(events.next(START).data) for _ in range(50)]
     assert all(isinstance(r.pop("deep")["er"], int) for r in with_extra)
-    plain = Events(STREAM, load_config(STREAM, None).functions, "7", START)
+    plain = Events(load_config(STREAM, None).shape, "7", START)
     assert with_extra == [json.loads(plain.next(START).data) for _ in range(50)]
 
 

@@ -14,8 +14,10 @@ from de_stack.contracts import load_all
 from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.sources.generator.config import load_config
 from de_stack.sources.generator.events import Event, Events
-from de_stack.sources.generator.run import LONGEST_WAIT, MAX_BATCH, Generator, Schedule, World
-from de_stack.sources.generator.sinks import Collector
+from de_stack.sources.generator.http_sink import Collector
+from de_stack.sources.generator.run import LONGEST_WAIT, Generator, World
+from de_stack.sources.generator.schedule import MAX_BATCH, Schedule
+from de_stack.sources.generator.sinks import Sent
 
 STREAM = load_all()["telemetry.measures"]
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -49,7 +51,7 @@ class FakeSink:
         self.batches: list[list[Event]] = []
         self.calls: list[list[str]] = []
 
-    def send(self, events: Sequence[Event]) -> Sequence[Event]:
+    def send(self, events: Sequence[Event]) -> Sent:
         self.clock.at += self.cost
         self.calls.append([e.id for e in events])
         step = self.plan.pop(0) if self.plan else None
@@ -57,7 +59,7 @@ class FakeSink:
             raise step
         taken = list(events) if step is None else list(events)[: int(str(step))]
         self.batches.append(taken)
-        return list(events)[len(taken) :]
+        return Sent(list(events)[len(taken) :])
 
     def close(self) -> None:
         pass
@@ -69,7 +71,7 @@ class FakeSink:
 
 def generator(sink: FakeSink, rate: float) -> Generator:
     """A generator of measures."""
-    events = Events(STREAM, load_config(STREAM, None).functions, "1", START)
+    events = Events(load_config(STREAM, None).shape, "1", START)
     return Generator(events, sink, rate, sink.clock.world())
 
 
@@ -169,17 +171,19 @@ EVENTS = [Event("a", "2026-03-01T12:00:00.000Z", b'{"v": 1.50}'), Event("b", "t"
 
 
 def test_events_go_out_as_a_batch_of_cloud_events_with_their_bytes_untouched() -> None:
-    assert list(http(httpx.Response(202)).send(EVENTS)) == []
+    assert http(httpx.Response(202)).send(EVENTS) == Sent([])
     (request,) = requests
     assert str(request.url) == "http://c/v1/streams/telemetry.measures"
     assert request.headers["content-type"] == "application/cloudevents-batch+json"
-    assert request.content.startswith(b'[{"specversion": "1.0", "id": "a", "source"')
+    assert request.content.startswith(b'[{"specversion":"1.0","id":"a","source"')
     assert b'"data":{"v": 1.50}},{' in request.content
 
 
 def test_what_was_refused_for_good_is_not_sent_again_what_was_not_taken_is() -> None:
     items = {"items": [{"id": "a", "status": 422}, {"id": "b", "status": 503}]}
-    assert list(http(httpx.Response(207, json=items)).send(EVENTS)) == [EVENTS[1]]
+    sent = http(httpx.Response(207, json=items)).send(EVENTS)
+    assert (sent.again, sent.refused) == ([EVENTS[1]], 1)
+    assert '"status": 422' in sent.first_refusal
 
 
 @pytest.mark.parametrize(

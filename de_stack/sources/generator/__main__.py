@@ -1,126 +1,117 @@
-"""`python -m de_stack.sources.generator run STREAM`: makes events until it is told to stop.
+"""`python -m de_stack.sources.generator run [STREAM...]`: makes events until it is told to stop.
 
-Belongs here: arguments, signals, putting the parts together. Does not belong here: the loop
-(`run.py`).
+Belongs here: arguments of the service, putting the parts together. Does not belong here: the same
+for people (`cli/generate.py`), the loop (`run.py`).
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-import secrets
-import signal
 import sys
 import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from de_stack.failures import Failure
+from de_stack.failures import Failure, PermanentFailure
 from de_stack.settings import Settings
-from de_stack.sources.generator.config import Config, ConfigError, load_config
-from de_stack.sources.generator.events import Events
-from de_stack.sources.generator.run import Generator, World
-from de_stack.sources.generator.sinks import Collector, Console, Sink
+from de_stack.sources.generator import options
+from de_stack.sources.generator.counts import KINDS as FAULTS
+from de_stack.sources.generator.destination import KINDS, destination
+from de_stack.sources.generator.job import Wish, prepare
 from de_stack.sources.logs import configure
-
-if TYPE_CHECKING:
-    from de_stack.contracts import Stream
 
 log = logging.getLogger("de_stack.sources.generator")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run; 0 when `--count` were sent or a signal ended it."""
-    parser = argparse.ArgumentParser(prog="python -m de_stack.sources.generator")
-    run_ = parser.add_subparsers(required=True).add_parser("run", description=__doc__)
-    run_.add_argument("stream", help="e.g. telemetry.measures")
-    run_.add_argument("--rate", type=_positive, help="events per second")
-    run_.add_argument("--count", type=int, help="stop after so many; default: never")
-    run_.add_argument("--seed", help="same seed, same values; default: drawn and logged")
-    run_.add_argument("--sink", choices=("http", "console"), default="http")
-    run_.add_argument("--config", type=Path, help="YAML; default: <home>/generator/STREAM.yaml")
-    args = parser.parse_args(argv)
+    """Run; 0 when `--count` were sent or a signal ended it, and nothing was lost."""
+    args = _parser().parse_args(argv)
     configure()
     try:
-        run(Settings(), args)
+        return run(Settings(), args)
     except Failure as failure:
         log.critical("%s", failure)
         return 1
-    return 0
 
 
-def run(settings: Settings, args: argparse.Namespace) -> None:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m de_stack.sources.generator")
+    run_ = parser.add_subparsers(required=True).add_parser("run", description=__doc__)
+    told = "e.g. telemetry.measures; default: each whose contract has a rate"
+    run_.add_argument("streams", nargs="*", metavar="STREAM", help=told)
+    run_.add_argument("--rate", help="events per second, of each stream")
+    run_.add_argument("--count", help="stop after so many; default: never")
+    run_.add_argument("--seed", help="same seed, same values; default: drawn and logged")
+    run_.add_argument("--sink", choices=KINDS, default="http")
+    run_.add_argument("--config", type=Path, help="YAML; default: <home>/generator/STREAM.yaml")
+    run_.add_argument("--out", type=Path, help="file of --sink file")
+    run_.add_argument("--topic", help="topic of --sink kafka; default: the stream's")
+    run_.add_argument("--start", help="a clock of its own, from this time on")
+    run_.add_argument("--metrics-port", help="serve /metrics there, on 127.0.0.1")
+    for kind in FAULTS:
+        run_.add_argument(f"--{kind.replace('_', '-')}", dest=kind, metavar="SHARE[:SECONDS]")
+    return parser
+
+
+def run(settings: Settings, args: argparse.Namespace) -> int:
     """Make and send."""
-    from de_stack.contracts import load_stream
+    from de_stack.sources.generator import meters, service
 
-    stream = load_stream(args.stream)
-    usual = settings.home / "generator" / f"{stream.name}.yaml"
-    path = args.config or (usual if usual.exists() else None)
-    config = load_config(stream, path)
-    check_first(stream, config, path)
-    rate = args.rate or settings.generator_rate or config.rate
-    seed = args.seed if args.seed is not None else config.seed
-    if seed is None:
-        seed = secrets.randbits(32)
-    world = _world()
-    sink = _sink(settings, args.sink, stream)
-    told = {"stream": stream.name, "rate": rate, "seed": seed, "config": path or "contract"}
-    log.info("started", extra=told)
-    try:
-        events = Events(stream, config.functions, str(seed), world.now())
-        Generator(events, sink, rate, world).run(args.count)
-    finally:
-        sink.close()
-
-
-def check_first(stream: Stream, config: Config, path: Path | None) -> None:
-    """Hold a first event against the contract, so that a slip shows here and not at the collector.
-
-    Raises:
-        ConfigError: it breaks the contract.
-    """
-    from de_stack.contracts.decode import decoder_for
-
-    now = datetime.now(UTC)
-    event = Events(stream, config.functions, "first", now).next(now)
-    decoded = decoder_for(stream)(event.data, now)
-    if decoded.record is None:
-        where = str(path or f"contract of {stream.name}")
-        raise ConfigError(where, f"fields.{decoded.field}", f"{decoded.reason}: {event.data!r}")
+    with service.stopped_by_signals() as stop:
+        jobs = [
+            prepare(settings, wish, datetime.now(UTC), destination)
+            for wish in _wishes(settings, args)
+        ]
+        if args.metrics_port is not None:
+            counts = [job.counts for job in jobs]
+            url = meters.serve(options.port(args.metrics_port), counts, time.monotonic)
+            log.info("metrics", extra={"url": url})
+        for job in jobs:
+            log.info("started", extra=job.told)
+        if not jobs:
+            _idle(stop)
+        summaries = service.run_all(jobs, stop, lambda _job: service.log_report())
+    for summary in summaries:
+        log.info("done", extra=summary.plain())
+        if summary.wrong:
+            log.error(summary.wrong, extra={"stream": summary.counts.stream})
+    return 1 if any(summary.wrong for summary in summaries) else 0
 
 
-def _world() -> World:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-
-    def sleep(seconds: float) -> None:
-        # A signal ends a wait; the retries after it must still wait.
-        if stop.is_set():
-            time.sleep(min(seconds, 0.5))
-        else:
-            stop.wait(seconds)
-
-    return World(lambda: datetime.now(UTC), time.monotonic, sleep, stop.is_set)
+def _idle(stop: threading.Event) -> None:
+    """A service that has nothing to do is no failed one."""
+    log.info("no contract has generatorRatePerSecond: nothing is made")
+    while not stop.wait(60):
+        pass
 
 
-def _sink(settings: Settings, kind: str, stream: Stream) -> Sink:
-    if kind == "console":
-        return Console(sys.stdout)
-    import httpx
+def _wishes(settings: Settings, args: argparse.Namespace) -> list[Wish]:
+    from de_stack.contracts import load_all
 
-    # Longer than the collector's own deadline: an answer that is on its way is not given up.
-    client = httpx.Client(timeout=httpx.Timeout(15.0, connect=2.0), trust_env=False)
-    return Collector(client, settings.need("collector_url"), stream.name)
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 1e6:
-        raise argparse.ArgumentTypeError("a number above 0, at most 1000000")
-    return value
+    names = args.streams or [s.name for s in load_all().values() if s.generator_rate is not None]
+    if len(names) != len(set(names)):
+        raise PermanentFailure("start the generator", "a stream is named twice", "name it once")
+    if args.config and len(names) != 1:
+        got = f"--config with {len(names)} streams"
+        raise PermanentFailure("start the generator", got, "name the stream that it is for")
+    rate = options.rate(args.rate) if args.rate is not None else settings.generator_rate
+    return [
+        Wish(
+            stream=name,
+            config=args.config,
+            rate=rate,
+            count=None if args.count is None else options.count(args.count),
+            seed=args.seed,
+            sink=args.sink,
+            out=args.out,
+            topic=args.topic,
+            start=None if args.start is None else options.start(args.start),
+            faults={kind: getattr(args, kind) for kind in FAULTS},
+        )
+        for name in names
+    ]
 
 
 if __name__ == "__main__":

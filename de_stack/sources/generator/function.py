@@ -35,13 +35,22 @@ class Function(BaseModel, ABC):
     def maker(self, use: Use) -> Make:
         """What makes the values of one field."""
 
+    def follows_clock(self, kind: str) -> bool:  # noqa: ARG002
+        """True where the value is the event's time: a late event, or a future one, shows there."""
+        return False
+
 
 def rfc3339(moment: date) -> str:
     """`2026-01-02T03:04:05.678Z`; a time without a zone is taken as UTC."""
     if not isinstance(moment, datetime):
         moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
+
+
+def _text(value: Any) -> str:
+    return rfc3339(value) if isinstance(value, datetime) else str(value)
 
 
 CONVERT: dict[str, Callable[[Any], Any]] = {
@@ -51,4 +60,8 @@ CONVERT: dict[str, Callable[[Any], Any]] = {
     "boolean": bool,
     "timestamp": rfc3339,
     "date": str,
+    # Without a contract: as it is, where JSON has a form for it.
+    "any": lambda value: (
+        value if value is None or isinstance(value, bool | int | float | str) else _text(value)
+    ),
 }

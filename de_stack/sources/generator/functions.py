@@ -112,6 +112,10 @@ class Walk(Function):
 class Now(Function):
     """`now: {}`: the time of the event."""
 
+    def follows_clock(self, kind: str) -> bool:  # noqa: ARG002
+        """Always."""
+        return True
+
     def maker(self, use: Use) -> Make:
         """The time, in the form of the field's type."""
         if use.kind == "date":

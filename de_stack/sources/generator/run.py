@@ -1,6 +1,7 @@
 """The loop: how many events are due, make them, deliver them, wait.
 
-Belongs here: rate and retries. Does not belong here: what an event is, how it is sent, signals.
+Belongs here: the order of steps, and retries. Does not belong here: what an event is, how it is
+sent, when it is due (`schedule.py`), signals.
 """
 
 from __future__ import annotations
@@ -8,20 +9,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Protocol
 
 from de_stack.failures import TransientFailure
-from de_stack.sources.generator.events import Event, Events
+from de_stack.sources.generator.counts import Counts
+from de_stack.sources.generator.events import Event
+from de_stack.sources.generator.faults import NEVER_TAKEN
+from de_stack.sources.generator.schedule import AtOnce, Schedule
 from de_stack.sources.generator.sinks import Sink
+from de_stack.sources.generator.stamps import Stamps, WallStamps
 
 log = logging.getLogger(__name__)
 
-TICK = 0.15
-MAX_BATCH = 2000
-# Events that fell due while the collector was away are not made afterwards in one burst.
-MAX_BEHIND = 1.0
 FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
-REPORT = 60.0
 
 
 @dataclass(frozen=True)
@@ -34,89 +35,122 @@ class World:
     stopping: Callable[[], bool]
 
 
-class Schedule:
-    """How many events are due: counted from one anchor, so errors of sleeping do not add up."""
+class Source(Protocol):
+    """What makes events: `Events`, or `Faulty` around it."""
 
-    def __init__(self, rate: float, start: float) -> None:
-        self._rate, self._anchor, self._taken = rate, start, 0
+    @property
+    def made(self) -> int:
+        """How many so far, duplicates not among them."""
+        ...
 
-    def due(self, at: float) -> int:
-        """Events that are due at `at` and were not taken yet, at most a batch."""
-        due = self._open(at)
-        most = max(int(MAX_BEHIND * self._rate), 1)
-        if due > most:
-            self._anchor, self._taken = at, 0
-            return min(most, MAX_BATCH)
-        due = min(due, MAX_BATCH)
-        self._taken += due
-        return due
+    def batch(self, times: Sequence[datetime]) -> list[Event]:
+        """The next events, one for each time, and what falls due with them."""
+        ...
 
-    def next(self, at: float) -> float:
-        """Seconds until it makes sense to ask again: once per tick, if a batch is enough."""
-        if self._open(at) >= MAX_BATCH:
-            return 0.0
-        following = self._anchor + (self._taken + 1) / self._rate
-        tick = self._anchor + (int((at - self._anchor) / TICK) + 1) * TICK
-        return max(following, tick) - at
-
-    def _open(self, at: float) -> int:
-        # A millionth more: an event is due at its time, not just after it.
-        return int((at - self._anchor) * self._rate + 1e-6) - self._taken
+    def drain(self) -> list[Event]:
+        """What is still held back."""
+        ...
 
 
 class Generator:
-    """Sends events at a rate until it has sent `count` or is told to stop."""
+    """Sends events at a rate until it has made `count` or is told to stop.
 
-    def __init__(self, events: Events, sink: Sink, rate: float, world: World) -> None:
-        self._events, self._sink, self._rate, self._world = events, sink, rate, world
-        self.sent = 0
+    Args:
+        source: makes them.
+        sink: takes them.
+        rate: events per second.
+        world: time.
+        stamps: their times; those of the wall without it.
+        is_paced: False sends as fast as the sink takes them.
+        report: called after every step, with the counts and a time in seconds.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        sink: Sink,
+        rate: float,
+        world: World,
+        stamps: Stamps | None = None,
+        is_paced: bool = True,
+        counts: Counts | None = None,
+        report: Callable[[Counts, float], None] = lambda _counts, _at: None,
+    ) -> None:
+        self._source, self._sink, self._rate, self._world = source, sink, rate, world
+        self._stamps = stamps or WallStamps(world.now, rate)
+        self._is_paced, self._report = is_paced, report
+        self.counts = counts or Counts("", rate)
 
     def run(self, count: int | None = None, grace: float = 5.0) -> None:
-        """Until done. Told to stop, it tries for `grace` seconds more to deliver the last batch.
+        """Until done. Told to stop, it tries for `grace` seconds more to deliver what is made.
 
         Raises:
             PermanentFailure: the sink will never take these events.
         """
-        world = self._world
-        schedule = Schedule(self._rate, world.monotonic())
-        reported, before = world.monotonic(), 0
-        while not world.stopping() and (count is None or self._events.made < count):
-            due = schedule.due(world.monotonic())
-            if count is not None:
-                due = min(due, count - self._events.made)
-            if due:
-                self._deliver(self._batch(due), grace)
-            at = world.monotonic()
-            if at - reported >= REPORT:
-                rate = round((self.sent - before) / (at - reported), 1)
-                log.info("sent", extra={"total": self.sent, "rate": rate})
-                reported, before = at, self.sent
-            if count is None or self._events.made < count:
-                world.sleep(schedule.next(at))
-        log.info("done", extra={"total": self.sent})
-
-    def _batch(self, size: int) -> list[Event]:
-        """Events spread evenly over the time since the last batch, the last of them now."""
-        now, step = self._world.now(), timedelta(seconds=1 / self._rate)
-        return [self._events.next(now - step * back) for back in range(size - 1, -1, -1)]
+        world, source, counts = self._world, self._source, self.counts
+        begun = world.monotonic()
+        schedule = Schedule(self._rate, begun) if self._is_paced else AtOnce()
+        counts.note(begun)
+        counts.is_running = True
+        try:
+            while not world.stopping() and (count is None or source.made < count):
+                at = world.monotonic()
+                counts.lag = schedule.lag(at)
+                due = schedule.due(at)
+                counts.skipped = schedule.skipped
+                if count is not None:
+                    due = min(due, count - source.made)
+                if due:
+                    self._deliver(source.batch(self._stamps.take(due)), grace)
+                at = world.monotonic()
+                counts.note(at)
+                self._report(counts, at)
+                if count is None or source.made < count:
+                    world.sleep(schedule.next(at))
+            self._deliver(source.drain(), grace)
+            counts.lag = 0.0
+        finally:
+            counts.is_running = False
 
     def _deliver(self, batch: Sequence[Event], grace: float) -> None:
-        world, wait, give_up = self._world, FIRST_WAIT, None
-        while batch:
-            total = len(batch)
-            try:
-                batch = self._sink.send(batch)
-                self.sent += total - len(batch)
-                failure = "not all were taken"
-            except TransientFailure as error:
-                failure = str(error)
-            if not batch:
-                return
-            if world.stopping():
-                give_up = give_up or world.monotonic() + grace
-                if world.monotonic() >= give_up:
-                    log.warning("stopped with events undelivered", extra={"events": len(batch)})
-                    return
-            log.warning("sending again", extra={"events": len(batch), "in_s": wait, "why": failure})
-            world.sleep(wait)
-            wait = min(wait * 2, LONGEST_WAIT)
+        world, counts, wait, give_up = self._world, self.counts, FIRST_WAIT, None
+        counts.made = self._source.made
+        left = batch
+        try:
+            while left:
+                trying = left
+                try:
+                    done = self._sink.send(trying)
+                except TransientFailure as error:
+                    failure = str(error)
+                else:
+                    failure, left = "not all were taken", done.again
+                    self._settle(trying, left, done.refused, done.first_refusal)
+                    if not left:
+                        return
+                if world.stopping():
+                    give_up = give_up or world.monotonic() + grace
+                    if world.monotonic() >= give_up:
+                        log.warning("stopped with events undelivered", extra={"events": len(left)})
+                        return
+                told = {"events": len(left), "in_s": wait, "why": failure}
+                log.warning("sending again", extra=told)
+                counts.retried += len(left)
+                self._report(counts, world.monotonic())
+                world.sleep(wait)
+                wait = min(wait * 2, LONGEST_WAIT)
+        finally:
+            counts.undelivered += len(left)
+
+    def _settle(
+        self, tried: Sequence[Event], again: Sequence[Event], refused: int, why: str
+    ) -> None:
+        counts = self.counts
+        # Malformed ones are refused as they should be.
+        wanted = sum(event.fault in NEVER_TAKEN for event in tried) if refused else 0
+        if refused > wanted:
+            log.error("refused for good", extra={"events": refused - wanted, "first": why})
+        counts.sent += len(tried) - len(again) - refused
+        counts.refused += refused
+        counts.first_refusal = counts.first_refusal or why
+        counts.bytes += sum(len(e.data) for e in tried) - sum(len(e.data) for e in again)
