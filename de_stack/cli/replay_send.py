@@ -110,6 +110,8 @@ def tell_sent(plan: Plan, sent: Sent, zone: str | None) -> None:
     if seen.naive:
         hint = "" if zone else " (--time-zone says otherwise)"
         say(f"times without a zone were taken as {zone or 'UTC'}{hint}")
+    if seen.blank:
+        say(f"{seen.blank:,} cells say that there is no value (NA, null, ...), where none must be")
     if seen.twice:
         say(f"{seen.twice:,} of them occur twice, when clocks go back: taken as the first")
     if seen.skipped:

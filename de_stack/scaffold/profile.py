@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from de_stack.failures import PermanentFailure
+from de_stack.sources.replay.values import NOTHING
 
 if TYPE_CHECKING:
     import duckdb
@@ -49,8 +50,6 @@ TIME_FORMATS = (
     "%m-%d-%Y",
     "%d.%m.%Y",
 )
-# What people write where there is no value; in a column of texts it is a text like any other.
-NOTHING = ("na", "n/a", "nan", "null", "none", "-")
 # What people write as dates may be numbers, too: eight digits that are a day of these years.
 _PLAIN = "%Y%m%d"
 _YEARS = (1900, 2100)
@@ -169,7 +168,8 @@ def _column(
     quoted = '"' + name.replace('"', '""') + '"'
     if kind != "VARCHAR":
         return _typed(db, quoted, header, position, kind)
-    listed = ", ".join(f"'{word}'" for word in NOTHING)
+    # In a column of texts it is a text like any other.
+    listed = ", ".join(f"'{word}'" for word in sorted(NOTHING))
     text = f"nullif(trim({quoted}), '')"
     v = f"(case when lower({text}) in ({listed}) then null else {text} end)"
     sql = f"""

@@ -18,14 +18,18 @@ from de_stack_tests.services import REPOSITORY
 
 START = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 EXAMPLES = REPOSITORY / "docs" / "examples" / "generator"
-ENVELOPE = {"body": {"timestamp": 1772366400, "message": {"metric": "TELEMETRY_MEASURE", "value": 15}}}
+ENVELOPE = {
+    "body": {"timestamp": 1772366400, "message": {"metric": "TELEMETRY_MEASURE", "value": 15}}
+}
 VALUE = {"name": "v", "path": "v", "type": "int"}
 
 
 def write(folder: Path, content: Any) -> Path:
     """A configuration file."""
     path = folder / "original.yaml"
-    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False))
+    path.write_text(
+        content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False)
+    )
     return path
 
 
@@ -43,7 +47,9 @@ def test_the_originals_configuration_makes_the_originals_envelope() -> None:
     assert stream_of(read_yaml(path), path) is None
 
 
-def test_an_entry_without_func_gets_its_types_default_and_an_object_is_filled_by_later_paths() -> None:
+def test_an_entry_without_func_gets_its_types_default_and_an_object_is_filled_by_later_paths() -> (
+    None
+):
     (message,) = made(EXAMPLES / "original_older.yaml")
     serial = message["body"].pop("serial")
     assert 0 <= serial < 2**53
@@ -158,14 +164,22 @@ def schema(*entries: Any) -> dict[str, Any]:
         (schema("v"), "schema[0]", "no mapping"),
         (schema(VALUE | {"kind": 1}), "schema[0]", "unknown: kind; there are name, path"),
         (schema({"path": "v", "type": "int"}), "schema[0].name", "None is no text"),
-        (schema(VALUE | {"type": "float"}), "schema[0] (v).type", "'float'; there are datetime, dict, int"),
+        (
+            schema(VALUE | {"type": "float"}),
+            "schema[0] (v).type",
+            "'float'; there are datetime, dict, int",
+        ),
         (schema(VALUE | {"type": ["int"]}), "schema[0] (v).type", "unknown type ['int']"),
         (schema({"name": "v", "type": "int"}), "schema[0] (v).path", "is missing"),
         (schema(VALUE | {"json_path": "v"}), "schema[0] (v).path", "write one of them"),
         (schema(VALUE | {"path": "a..b"}), "schema[0] (v).path", "'a..b' is no path"),
         (schema(VALUE | {"path": 3}), "schema[0] (v).path", "3 is no path"),
         (schema(VALUE | {"func": "now"}), "schema[0] (v).func", "write {name"),
-        (schema(VALUE | {"func": {"name": "now", "args": []}}), "schema[0] (v).func", "write {name"),
+        (
+            schema(VALUE | {"func": {"name": "now", "args": []}}),
+            "schema[0] (v).func",
+            "write {name",
+        ),
         (
             schema(VALUE | {"func": {"name": "const_int", "params": [1]}}),
             "schema[0] (v).func.name",
@@ -266,7 +280,12 @@ def test_with_a_stream_the_originals_configuration_takes_its_key_from_the_contra
     tmp_path: Path,
 ) -> None:
     entries = [
-        {"name": "who", "path": "source_id", "type": "str", "func": {"name": "const_str", "params": ["a"]}},
+        {
+            "name": "who",
+            "path": "source_id",
+            "type": "str",
+            "func": {"name": "const_str", "params": ["a"]},
+        },
         {"name": "at", "path": "measured_at", "type": "datetime"},
     ]
     stream = load_all()["telemetry.measures"]

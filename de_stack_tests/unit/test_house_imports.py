@@ -32,8 +32,8 @@ MAY_IMPORT = {
     ),
     "sources": ({"settings", "resources", "contracts", *BASE}, "sources make and receive data"),
     "scaffold": (
-        {"contracts", *BASE},
-        "it writes files of a new stream and calls no system",
+        {"contracts", "sources", *BASE},
+        "it reads files as replay does, writes those of a new stream, and calls no system",
     ),
     "definitions": (
         {"settings", "resources", "orchestration", *BASE},

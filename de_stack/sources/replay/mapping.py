@@ -122,7 +122,7 @@ def _pairs(option: str, given: Sequence[str], fields: dict[str, Field]) -> dict[
 
 def _constant(field: Field, given: str, times: Times) -> Any:
     """The JSON value of a constant, of the contract's type."""
-    found = converter(field.type, times, timedelta(0))(given)
+    found = converter(field, times, timedelta(0))(given)
     kind = _JSON_TYPE.get(field.type)
     right = isinstance(found, kind) if kind else found != given or _reads(field, given, times)
     if not right:

@@ -71,7 +71,7 @@ class Records:
         # A stream puts its name together each time that it is asked.
         self._kind = stream.name
         self._cells = [
-            (*_place(fields[name].path), converter(fields[name].type, times, shift))
+            (*_place(fields[name].path), converter(fields[name], times, shift))
             for name in mapping.columns
         ]
         self._fixed = [(fields[name].path, value) for name, value in mapping.constants.items()]

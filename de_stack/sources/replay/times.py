@@ -31,9 +31,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass
 class Seen:
-    """What the cells were: times without a zone, skipped ones and ambiguous ones among them."""
+    """What the cells were: times without a zone, skipped ones and ambiguous ones among them.
+
+    `blank` are those of any type that only say that there is no value.
+    """
 
     naive: int = 0
+    blank: int = 0
     skipped: int = 0
     twice: int = 0
 

@@ -14,9 +14,12 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from de_stack.sources.replay.times import Times
+
+if TYPE_CHECKING:
+    from de_stack.contracts import Field
 
 Convert = Callable[[Any], Any]
 # `25643711.0`: programs write whole numbers so where the column has a gap.
@@ -25,17 +28,33 @@ _WORDS = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0"), False),
 }
+# What people write where there is no value. None of it is a value of a type but text.
+NOTHING = frozenset(("na", "n/a", "nan", "null", "none", "-"))
 _JSON = (str, int, float, bool, list, dict, type(None))
 
 
-def converter(kind: str, times: Times, shift: timedelta) -> Convert:
+def converter(field: Field, times: Times, shift: timedelta) -> Convert:
     """A function from a cell that is not None to what stands in the message.
 
     Args:
-        kind: the contract's type.
+        field: the contract's.
         times: how the file writes times.
         shift: a whole number of days, for times and dates.
     """
+    convert = _converter(field.type, times, shift)
+    if field.required or field.type == "string":
+        return convert
+
+    def or_nothing(cell: Any) -> Any:
+        if isinstance(cell, str) and cell.strip().lower() in NOTHING:
+            times.seen.blank += 1
+            return None
+        return convert(cell)
+
+    return or_nothing
+
+
+def _converter(kind: str, times: Times, shift: timedelta) -> Convert:
     if kind == "timestamp":
         return lambda cell: _time(times, shift, cell)
     if kind == "date":
