@@ -19,28 +19,51 @@ if TYPE_CHECKING:
 
     from de_stack.contracts import Stream
 
-_FORMAT = {"hour": "%Y-%m-%d-%H:%M", "day": "%Y-%m-%d"}
-_STEP = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+_FORMAT = {"hour": "%Y-%m-%d-%H:%M", "day": "%Y-%m-%d", "month": "%Y-%m"}
+_CRON = {"hour": "0 * * * *", "day": "0 0 * * *", "month": "0 0 1 * *"}
+_LENGTH = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+# Whose folder a period lies in: one period a folder would leave a file of a row or two in each of
+# thousands of folders.
+_FOLDER = {"hour": "day", "day": "month", "month": "year"}
 
 
-def step(grain: str) -> timedelta:
-    """Length of one partition."""
-    return _STEP[grain]
+def after(start: datetime, grain: str, periods: int = 1) -> datetime:
+    """Start of the period that comes so many after the one that starts at `start`; or before it."""
+    if grain != "month":
+        return start + periods * _LENGTH[grain]
+    months = 12 * start.year + start.month - 1 + periods
+    return start.replace(year=months // 12, month=months % 12 + 1)
+
+
+def interval(grain: str) -> str:
+    """Length of a period, as SQL's interval has it; months differ."""
+    return f"1 {grain}"
+
+
+def late_after(stream: Stream) -> str:
+    """What is added to a period's start until rows of it are late, as SQL's interval has it."""
+    return f"{interval(stream.grain)} {int(stream.allowed_lateness.total_seconds())} seconds"
 
 
 def floor(moment: datetime, grain: str) -> datetime:
     """Start of the partition that `moment` lies in."""
     moment = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    return moment.replace(hour=0) if grain == "day" else moment
+    if grain == "hour":
+        return moment
+    return moment.replace(hour=0) if grain == "day" else moment.replace(hour=0, day=1)
 
 
 def folder(moment: datetime, grain: str) -> date:
-    """Date that names a period's folder in a table: its day for hours, its month's first for days.
-
-    One period a folder would leave a file of a row or two in each of thousands of folders.
-    """
+    """Date that names a period's folder in a table: the first day of its `folder_unit`."""
     day = moment.astimezone(UTC).date()
-    return day.replace(day=1) if grain == "day" else day
+    if grain == "hour":
+        return day
+    return day.replace(day=1) if grain == "day" else day.replace(month=1, day=1)
+
+
+def folder_unit(grain: str) -> str:
+    """What a folder of a table by event period holds: a day, a month or a year."""
+    return _FOLDER[grain]
 
 
 def key(start: datetime, grain: str) -> str:
@@ -57,7 +80,7 @@ def contiguous(starts: Iterable[datetime], grain: str) -> list[tuple[datetime, d
     """Ranges (first, last) of periods that follow each other without a hole, oldest first."""
     ranges: list[tuple[datetime, datetime]] = []
     for start in sorted(set(starts)):
-        if ranges and ranges[-1][1] + _STEP[grain] == start:
+        if ranges and after(ranges[-1][1], grain) == start:
             ranges[-1] = (ranges[-1][0], start)
         else:
             ranges.append((start, start))
@@ -66,8 +89,11 @@ def contiguous(starts: Iterable[datetime], grain: str) -> list[tuple[datetime, d
 
 def expand(first: datetime, last: datetime, grain: str) -> list[datetime]:
     """Every period from `first` to `last`, both included."""
-    count = (last - first) // _STEP[grain] + 1
-    return [first + i * _STEP[grain] for i in range(count)]
+    found = []
+    while first <= last:
+        found.append(first)
+        first = after(first, grain)
+    return found
 
 
 def _definition(stream: Stream) -> dg.TimeWindowPartitionsDefinition:
@@ -76,7 +102,7 @@ def _definition(stream: Stream) -> dg.TimeWindowPartitionsDefinition:
     return dg.TimeWindowPartitionsDefinition(
         start=stream.history_start,
         fmt=_FORMAT[stream.grain],
-        cron_schedule="0 * * * *" if stream.grain == "hour" else "0 0 * * *",
+        cron_schedule=_CRON[stream.grain],
         timezone="UTC",
         end_offset=1,
     )

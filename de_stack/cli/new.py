@@ -35,7 +35,7 @@ def stream(
     time_format: Annotated[
         str | None, typer.Option(help="How it is spelled, e.g. %d/%m/%Y %H:%M.")
     ] = None,
-    grain: Annotated[str | None, typer.Option(help="Partitions: hour or day.")] = None,
+    grain: Annotated[str | None, typer.Option(help="Partitions: hour, day or month.")] = None,
     owner: Annotated[str | None, typer.Option(help="E-mail address; default: git's.")] = None,
     into: Annotated[Path | None, typer.Option(help="Checkout to write into.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would be.")] = False,
@@ -56,8 +56,8 @@ def stream(
         domain, entity = naming.split_stream(name)
     except ValueError as error:
         raise PermanentFailure(tried, str(error)) from error
-    if grain not in (None, "hour", "day"):
-        raise PermanentFailure(tried, f"--grain {grain!r}", "hour or day")
+    if grain not in (None, "hour", "day", "month"):
+        raise PermanentFailure(tried, f"--grain {grain!r}", "hour, day or month")
     root = (into or Path(__file__).resolve().parents[2]).resolve()
     found = profile(from_)
     wishes = Wishes(key, time, time_format, grain)  # type: ignore[arg-type]

@@ -113,7 +113,7 @@ def _stream(
         partitions=reader.whole("topicPartitions", 1, 1000),
         retention=_sla(path, contract, entity, "retention"),
         freshness=_sla(path, contract, entity, "freshness"),
-        grain=reader.choice("grain", ("hour", "day")),
+        grain=reader.choice("grain", ("hour", "day", "month")),
         history_start=reader.instant("historyStart"),
         allowed_lateness=reader.duration("allowedLateness"),
         look_back=reader.duration("lookBack"),
@@ -141,9 +141,11 @@ def _check_times(path: Path, where: str, stream: Stream) -> None:
         raise ContractError(path, f"{where}.eventTime", f"{stream.event_time} must be required")
     if not stream.error_rate_window:
         raise ContractError(path, f"{where}.errorRateWindow", "is no time at all")
-    if stream.grain == "day" and stream.history_start.hour:
-        # Dagster would begin at the next midnight, and the hours before it would have no partition.
-        raise ContractError(path, f"{where}.historyStart", "with grain day: not midnight UTC")
+    begins = {"hour": 0, "day": stream.history_start.hour}
+    if begins.get(stream.grain, stream.history_start.hour or stream.history_start.day - 1):
+        # Dagster would begin with the next period, and what lies before it would have no partition.
+        reason = f"with grain {stream.grain}: not the start of a {stream.grain} in UTC"
+        raise ContractError(path, f"{where}.historyStart", reason)
 
 
 def _check_event_id(path: Path, where: str, stream: Stream) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from de_stack.naming import stream_name
 
 FieldType = Literal["string", "integer", "number", "boolean", "timestamp", "date"]
-Grain = Literal["hour", "day"]
+Grain = Literal["hour", "day", "month"]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ the ledger therefore loses nothing: whoever comes next adopts the commit from th
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -35,9 +36,10 @@ MAINTENANCE = (
 )
 
 _FORMAT = 1
+_INTERVAL = re.compile(r"1 (hour|day|month) [0-9]+ seconds")
 # What each kind of commit must say, so that the ledger can be written from the log alone.
 _DETAILS = {
-    "land": {"token", "run_id", "slice", "topic_id", "start", "end", "landed", "late_after_s"},
+    "land": {"token", "run_id", "slice", "topic_id", "start", "end", "landed", "late_after"},
     "derive": {"token", "run_id", "source_version", "first", "last"},
     "repair": {"token", "run_id", "lost"},
     "reparse": {"token", "run_id", "source_version", "first", "last", "hours"},
@@ -152,7 +154,8 @@ def _read(
             "was not written by de_stack",
         )
     needed = _DETAILS.get(details.get("kind", ""))
-    if details["de_stack"] != _FORMAT or needed is None or not needed <= details.keys():
+    told = details.keys() | ({"late_after"} if "late_after_s" in details else set())
+    if details["de_stack"] != _FORMAT or needed is None or not needed <= told:
         raise PermanentFailure(
             tried,
             f"version {commit.version} was written by another de_stack and is not understood: "
@@ -204,7 +207,7 @@ def landed(
         PermanentFailure: a file of that version is gone.
         TransientFailure: the store did not answer.
     """
-    late = f"broker_time > event_hour + interval '{int(details['late_after_s'])} seconds'"
+    late = f"broker_time > event_hour + interval '{_late_after(details)}'"
     found = lake.query(
         table.uri,
         "select event_hour, count(*) as rows, count(*) filter (where " + late + ") as late_rows, "
@@ -229,10 +232,18 @@ def landed(
     return sum(row["rows"] for row in found), touched
 
 
+def _late_after(details: dict[str, Any]) -> str:
+    text = details.get("late_after")
+    # Older commits say it in seconds. The log is nobody's SQL.
+    if isinstance(text, str) and _INTERVAL.fullmatch(text):
+        return text
+    return f"{int(details['late_after_s'])} seconds"
+
+
 def _most_late_s(row: dict[str, Any], grain: str) -> int | None:
     if row["latest"] is None:
         return None
-    end = utc(row["event_hour"]) + partitions.step(grain)
+    end = partitions.after(utc(row["event_hour"]), grain)
     return int((utc(row["latest"]) - end).total_seconds())
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from de_stack.partitions import step
+from de_stack.partitions import interval
 from de_stack.resources.postgres import Postgres
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ class EventHours:
         """
         rows = self._all(
             "select event_hour, version, touched_at, is_held "
-            "from ledger.lagging(%s, %s, %s, %s) order by event_hour",
-            (consumer, source, step(grain), look_back),
+            "from ledger.lagging(%s, %s, %s::interval, %s) order by event_hour",
+            (consumer, source, interval(grain), look_back),
         )
         return [Lag(*row) for row in rows]
 

@@ -93,7 +93,7 @@ def land(
     if state is None:
         raise _no_topic(settings, topic)
     decisions = Decisions(settings, table.table_id)
-    landing, lost, period = Landing(), 0, partitions.step(stream.grain)
+    landing, lost = Landing(), 0
     while True:
         is_new = commits.reconcile(lake, ledger, table) < 0
         landed = ledger.landed(table.table_id)
@@ -117,8 +117,8 @@ def land(
             # All partitions: one that retention had emptied before we came has lost nothing.
             landed={**plan.landed, **piece.end},
             gaps=[asdict(gap) for gap in plan.gaps],
-            late_after_s=int((period + stream.allowed_lateness).total_seconds()),
-            period_s=int(period.total_seconds()),
+            late_after=partitions.late_after(stream),
+            period=partitions.interval(stream.grain),
             look_back_s=int(stream.look_back.total_seconds()),
         )
         if not is_new:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from de_stack import partitions
@@ -73,17 +73,17 @@ def spans(
     ledger, hours = Ledger(settings), set[datetime]()
     for table in tables:
         hours |= set(ledger.touched_hours(table.table_id, first, last))
-    return covered(hours, most * partitions.step(grain), held)
+    return covered(hours, grain, most, held)
 
 
 def covered(
-    hours: Iterable[datetime], most: timedelta, without: Collection[datetime] = ()
+    hours: Iterable[datetime], grain: str, most: int, without: Collection[datetime] = ()
 ) -> list[tuple[datetime, datetime]]:
-    """As few ranges (first, last) as cover all hours but some, none of them as long as `most`."""
+    """As few ranges (first, last) as cover all hours but some, each of at most `most` periods."""
     ranges: list[tuple[datetime, datetime]] = []
     for hour in sorted(set(hours) - set(without)):
         between = ranges and any(ranges[-1][1] < other < hour for other in without)
-        if ranges and not between and hour - ranges[-1][0] < most:
+        if ranges and not between and hour < partitions.after(ranges[-1][0], grain, most):
             ranges[-1] = (ranges[-1][0], hour)
         else:
             ranges.append((hour, hour))

@@ -17,7 +17,7 @@ from de_stack.flow.bronze import bronze
 from de_stack.flow.derive import Derived, derive
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.tables import EVENT_STATS, LAYOUT, Table, periods
-from de_stack.partitions import step
+from de_stack.partitions import late_after
 from de_stack.resources.lake import Lake
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def rows(stream: Stream, good: DataFrame) -> DataFrame:
 
     order = [f.desc(c) for c in ("event_time", "broker_time", "partition", "offset")]
     window = Window.partitionBy("event_hour", "event_id").orderBy(*order)
-    late_after = int((step(stream.grain) + stream.allowed_lateness).total_seconds())
+    interval = late_after(stream)
     return (
         good.withColumn("_rank", f.row_number().over(window))
         .where("_rank = 1")
@@ -116,7 +116,7 @@ def rows(stream: Stream, good: DataFrame) -> DataFrame:
             "broker_time",
             "partition",
             "offset",
-            f.expr(f"broker_time > event_hour + INTERVAL {late_after} SECONDS").alias("is_late"),
+            f.expr(f"broker_time > event_hour + INTERVAL '{interval}'").alias("is_late"),
             "record.*",
         )
     )

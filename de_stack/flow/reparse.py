@@ -195,8 +195,7 @@ class _Day:
         """(event hour -> rows and late rows more than before), changed, mended, refused rows."""
         from pyspark.sql import functions as f
 
-        late_after = partitions.step(self.stream.grain) + self.stream.allowed_lateness
-        interval = f.expr(f"INTERVAL {int(late_after.total_seconds())} SECONDS")
+        interval = f.expr(f"INTERVAL '{partitions.late_after(self.stream)}'")
         hours: dict[str, tuple[int, int]] = {}
         for side, sign in (("old", -1), ("new", 1)):
             hour = f.col(f"{side}_event_hour")

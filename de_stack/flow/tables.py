@@ -41,7 +41,7 @@ LAYOUT = (
     (
         "event_date",
         "date",
-        "The table's folders: the period's day, its month for days",
+        "The table's folders: the period's day; its month for days, year for months",
     ),
 )
 _OTHER_MAKER_S = 10.0
@@ -131,7 +131,7 @@ def path(uri: str) -> str:
 
 def folder_of(grain: str, column: str = "event_hour") -> str:
     """Spark SQL of a period's folder, as `partitions.folder` has it."""
-    return f"TO_DATE(DATE_TRUNC('{'month' if grain == 'day' else 'day'}', {column}))"
+    return f"TO_DATE(DATE_TRUNC('{partitions.folder_unit(grain)}', {column}))"
 
 
 def timestamp(moment: datetime) -> str:

@@ -68,7 +68,7 @@ def row_count(settings: Settings, table: Table) -> dict[str, int]:
 def event_range(context: dg.AssetExecutionContext, stream: Stream) -> tuple[datetime, datetime]:
     """First and last period of the run's partitions."""
     window = context.partition_time_window
-    return window.start, window.end - partitions.step(stream.grain)
+    return window.start, partitions.after(window.end, stream.grain, -1)
 
 
 def report_ingested(

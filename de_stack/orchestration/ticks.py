@@ -173,7 +173,7 @@ def derive_sensor(stream: Stream, stages: Sequence[Stage]) -> dg.SensorDefinitio
         # first stage: it goes by itself.
         groups = (lags.keys() - held, lags.keys() & held)
         first, last = min(partitions.contiguous(g, stream.grain)[0] for g in groups if g)
-        last = min(last, first + (_MAX_PERIODS - 1) * partitions.step(stream.grain))
+        last = min(last, partitions.after(first, stream.grain, _MAX_PERIODS - 1))
         position = min(lags[p] for p in partitions.expand(first, last, stream.grain))
         return dg.RunRequest(
             asset_selection=[s.key for s in stages[position:]],

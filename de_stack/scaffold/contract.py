@@ -21,7 +21,8 @@ _HEAD = """\
 def contract_text(draft: Draft, file: str, owner: str) -> str:
     """The contract of a drafted stream; `file` is the name of what it was drafted from."""
     hourly = draft.grain == "hour"
-    unit = {"value": 2, "unit": "h" if hourly else "d"}
+    fresh = {"hour": (2, "h"), "day": (2, "d"), "month": (62, "d")}[draft.grain]
+    unit = {"value": fresh[0], "unit": fresh[1]}
     contract: dict[str, Any] = {
         "apiVersion": "v3.1.0",
         "kind": "DataContract",

@@ -13,7 +13,6 @@ import keyword
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 from de_stack.contracts.fields import RESERVED
 from de_stack.contracts.model import FieldType, Grain
@@ -54,8 +53,9 @@ _KEYS = re.compile(r"(^|_)(id|key|code|name|symbol|stock|ticker|sensor|device|st
 _DATA = re.compile(r"[+-]?[0-9][0-9.,:/T Z+-]*")
 _MOST_NAME = 40
 # Dagster takes 100,000 partitions; ten years of hours are 87,600.
-_MOST_HOURS = 70_000
-_ROWS_PER_HOUR = 4
+_MOST_PERIODS = 70_000
+# Each period is a partition, an event for each of its tables, and a row of the ledger.
+_ROWS_PER_PERIOD = 4
 # An entity has more than one event, as a rule.
 _ROWS_PER_KEY = 2
 
@@ -100,7 +100,7 @@ class Wishes:
     key: str | None = None
     time: str | None = None
     time_format: str | None = None
-    grain: Literal["hour", "day"] | None = None
+    grain: Grain | None = None
 
 
 def draft(domain: str, entity: str, found: Profile, wishes: Wishes, now: datetime) -> Draft:
@@ -270,7 +270,10 @@ def _key(found: Profile, columns: list[Column], wishes: Wishes, time: Column) ->
 
 
 def _grain(rows: int, start: datetime, first: datetime, last: datetime, now: datetime) -> Grain:
-    """Hours where they hold some rows each and Dagster can hold them all; else days."""
+    """The finest whose periods hold some rows each, and are not too many for Dagster."""
     hours = max((last - first).total_seconds() / 3600, 1.0)
     most = max((max(last, now) - start).total_seconds() / 3600, 1.0)
-    return "hour" if rows / hours >= _ROWS_PER_HOUR and most <= _MOST_HOURS else "day"
+    if rows / hours >= _ROWS_PER_PERIOD and most <= _MOST_PERIODS:
+        return "hour"
+    days = rows / max(hours / 24, 1.0) >= _ROWS_PER_PERIOD and most / 24 <= _MOST_PERIODS
+    return "day" if days else "month"

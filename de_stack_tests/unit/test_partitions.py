@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from de_stack import partitions
 from de_stack_tests.streams import HISTORY_START, stream
 
-GRAINS = ["hour", "day"]
+GRAINS = ["hour", "day", "month"]
 # Includes both changes of summer time in Sydney and in Berlin.
 NOW = datetime(2027, 1, 15, 13, 37, tzinfo=UTC)
 MOMENTS = st.datetimes(
@@ -52,10 +52,11 @@ def test_keys_are_spelled_as_dagster_spells_them(both: tuple[str, Any]) -> None:
     first = partitions.floor(HISTORY_START, grain)
     ours = partitions.expand(first, partitions.floor(NOW, grain), grain)
     assert [partitions.key(start, grain) for start in ours] == keys
-    for key in keys[:: len(keys) // 50]:
+    for key in keys[:: max(len(keys) // 50, 1)]:
         window = definition.time_window_for_partition_key(key)
         assert partitions.start(key, grain) == window.start
-        assert window.end - window.start == partitions.step(grain)
+        assert window.end == partitions.after(window.start, grain)
+        assert window.start == partitions.after(window.end, grain, -1)
 
 
 def test_the_open_period_is_a_partition_and_the_next_is_not(both: tuple[str, Any]) -> None:
@@ -64,7 +65,7 @@ def test_the_open_period_is_a_partition_and_the_next_is_not(both: tuple[str, Any
     keys = definition.get_partition_keys(current_time=NOW)
     assert keys[0] == partitions.key(HISTORY_START, grain)
     assert keys[-1] == partitions.key(now, grain)
-    assert partitions.key(now + partitions.step(grain), grain) not in keys
+    assert partitions.key(partitions.after(now, grain), grain) not in keys
 
 
 @pytest.mark.parametrize("grain", GRAINS)
@@ -73,7 +74,7 @@ def test_any_moment_of_the_history_has_a_partition_and_its_key_leads_back(
     grain: str, moment: datetime
 ) -> None:
     start = partitions.floor(moment, grain)
-    assert start <= moment < start + partitions.step(grain)
+    assert start <= moment < partitions.after(start, grain)
     assert start.tzinfo is UTC
     assert partitions.floor(start, grain) == start
     assert partitions.start(partitions.key(start, grain), grain) == start
@@ -91,21 +92,20 @@ def test_a_period_of_another_zone_has_the_key_of_its_utc_start(grain: str) -> No
 def test_ranges_hold_every_period_once_and_have_holes_between_them(
     grain: str, numbers: list[int]
 ) -> None:
-    step = partitions.step(grain)
-    starts = [HISTORY_START + n * step for n in numbers]
+    starts = [partitions.after(HISTORY_START, grain, n) for n in numbers]
     ranges = partitions.contiguous(starts, grain)
     expanded = [start for first, last in ranges for start in partitions.expand(first, last, grain)]
     assert expanded == sorted(set(starts))
     for (_, before), (after, _) in zip(ranges, ranges[1:], strict=False):
-        assert after - before > step
+        assert after > partitions.after(before, grain)
 
 
 @pytest.mark.parametrize("grain", GRAINS)
 def test_a_range_of_one_is_one_period_and_a_range_backwards_is_none(grain: str) -> None:
-    step = partitions.step(grain)
+    before = partitions.after(HISTORY_START, grain, -1)
     assert partitions.contiguous([], grain) == []
     assert partitions.expand(HISTORY_START, HISTORY_START, grain) == [HISTORY_START]
-    assert partitions.expand(HISTORY_START, HISTORY_START - step, grain) == []
+    assert partitions.expand(HISTORY_START, before, grain) == []
 
 
 @pytest.mark.parametrize("key", ["2026-05-01", "2026-05-01-10", "2026-05-01-25:00", "", "today"])
@@ -124,3 +124,18 @@ def test_folders_hold_more_than_one_period() -> None:
     moment = datetime(2026, 5, 17, 23, 30, tzinfo=timezone(-timedelta(hours=2)))
     assert partitions.folder(moment, "hour").isoformat() == "2026-05-18"
     assert partitions.folder(moment, "day").isoformat() == "2026-05-01"
+    assert partitions.folder(moment, "month").isoformat() == "2026-01-01"
+
+
+def test_months_have_no_fixed_length() -> None:
+    start = datetime(2027, 11, 1, tzinfo=UTC)
+    assert [partitions.after(start, "month", n).month for n in (-11, 0, 1, 2, 3)] == [
+        12,
+        11,
+        12,
+        1,
+        2,
+    ]
+    assert partitions.after(start, "month", 2).year == 2028
+    assert partitions.expand(start, partitions.after(start, "month", 4), "month")[-1].month == 3
+    assert partitions.late_after(stream(grain="month")).startswith("1 month ")

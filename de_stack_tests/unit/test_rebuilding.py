@@ -67,18 +67,18 @@ def test_what_is_not_derived_is_left_out_beside_others_and_refused_alone() -> No
 
 def test_ranges_cover_every_hour_and_none_is_too_long() -> None:
     hours = [START + i * HOUR for i in (0, 1, 5, 23, 24, 700)]
-    assert covered(hours, 24 * HOUR) == [
+    assert covered(hours, "hour", 24) == [
         (hours[0], hours[3]),
         (hours[4], hours[4]),
         (hours[5], hours[5]),
     ]
-    assert covered([], HOUR) == []
-    assert covered(hours[:2], HOUR) == [(hours[0], hours[0]), (hours[1], hours[1])]
+    assert covered([], "hour", 1) == []
+    assert covered(hours[:2], "hour", 1) == [(hours[0], hours[0]), (hours[1], hours[1])]
 
 
 def test_no_range_covers_an_hour_that_is_left_out() -> None:
     hours = [START + i * HOUR for i in (0, 1, 2, 5)]
-    assert covered(hours, 24 * HOUR, [hours[1]]) == [(hours[0], hours[0]), (hours[2], hours[3])]
+    assert covered(hours, "hour", 24, [hours[1]]) == [(hours[0], hours[0]), (hours[2], hours[3])]
     # It need not be among them: a range may have idle hours in it, but not this one.
-    assert covered(hours, 24 * HOUR, [START + 3 * HOUR]) == [(hours[0], hours[2]), (hours[3],) * 2]
-    assert covered(hours, 24 * HOUR, hours) == []
+    assert covered(hours, "hour", 24, [START + 3 * HOUR]) == [(hours[0], hours[2]), (hours[3],) * 2]
+    assert covered(hours, "hour", 24, hours) == []

@@ -66,7 +66,7 @@ def test_headers_become_names_that_every_system_takes(header: str, name: str) ->
 def test_a_day_a_row_of_one_entity(tmp_path) -> None:
     found = drafted(tmp_path, WEATHER)
     assert (found.key, found.time, found.time_format) == ("source_id", "observed_at", "%m/%d/%Y")
-    assert (found.grain, found.history_start) == ("day", datetime(1948, 1, 1, tzinfo=UTC))
+    assert (found.grain, found.history_start) == ("month", datetime(1948, 1, 1, tzinfo=UTC))
     facts = {f.name: (f.type, f.required, f.column) for f in found.fields}
     assert facts == {
         "source_id": ("string", True, None),
@@ -199,7 +199,7 @@ def test_the_written_folders_are_whole_and_python_and_a_contract_that_loads(tmp_
         if path.suffix in (".yml", ".yaml"):
             yaml.safe_load(text)
     (stream,) = load_file(root / "de_stack/defs/lab/contract.odcs.yaml")
-    assert (stream.name, stream.key, stream.grain) == ("lab.things", ("source_id",), "day")
+    assert (stream.name, stream.key, stream.grain) == ("lab.things", ("source_id",), "month")
     assert stream.accounted_in == ("stats_things", "count")
     sample = (written.folders[2] / "sample.csv").read_text()
     assert sample.splitlines()[:2] == WEATHER.splitlines()[:2]
