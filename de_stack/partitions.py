@@ -41,8 +41,10 @@ def interval(grain: str) -> str:
 
 
 def late_after(stream: Stream) -> str:
-    """What is added to a period's start until rows of it are late, as SQL's interval has it."""
-    return f"{interval(stream.grain)} {int(stream.allowed_lateness.total_seconds())} seconds"
+    """SQL of what is added to a period's start until rows of it are late, for all our engines."""
+    lateness = int(stream.allowed_lateness.total_seconds())
+    # Two intervals: Spark takes none that has both months and seconds.
+    return f"interval '{interval(stream.grain)}' + interval '{lateness} seconds'"
 
 
 def floor(moment: datetime, grain: str) -> datetime:

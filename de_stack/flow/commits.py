@@ -36,7 +36,7 @@ MAINTENANCE = (
 )
 
 _FORMAT = 1
-_INTERVAL = re.compile(r"1 (hour|day|month) [0-9]+ seconds")
+_INTERVAL = re.compile(r"interval '1 (hour|day|month)' \+ interval '[0-9]+ seconds'")
 # What each kind of commit must say, so that the ledger can be written from the log alone.
 _DETAILS = {
     "land": {"token", "run_id", "slice", "topic_id", "start", "end", "landed", "late_after"},
@@ -207,7 +207,7 @@ def landed(
         PermanentFailure: a file of that version is gone.
         TransientFailure: the store did not answer.
     """
-    late = f"broker_time > event_hour + interval '{_late_after(details)}'"
+    late = f"broker_time > event_hour + {_late_after(details)}"
     found = lake.query(
         table.uri,
         "select event_hour, count(*) as rows, count(*) filter (where " + late + ") as late_rows, "
@@ -237,7 +237,7 @@ def _late_after(details: dict[str, Any]) -> str:
     # Older commits say it in seconds. The log is nobody's SQL.
     if isinstance(text, str) and _INTERVAL.fullmatch(text):
         return text
-    return f"{int(details['late_after_s'])} seconds"
+    return f"interval '{int(details['late_after_s'])} seconds'"
 
 
 def _most_late_s(row: dict[str, Any], grain: str) -> int | None:

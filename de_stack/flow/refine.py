@@ -116,7 +116,7 @@ def rows(stream: Stream, good: DataFrame) -> DataFrame:
             "broker_time",
             "partition",
             "offset",
-            f.expr(f"broker_time > event_hour + INTERVAL '{interval}'").alias("is_late"),
+            f.expr(f"broker_time > event_hour + {interval}").alias("is_late"),
             "record.*",
         )
     )

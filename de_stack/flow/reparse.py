@@ -195,11 +195,11 @@ class _Day:
         """(event hour -> rows and late rows more than before), changed, mended, refused rows."""
         from pyspark.sql import functions as f
 
-        interval = f.expr(f"INTERVAL '{partitions.late_after(self.stream)}'")
+        late_after = partitions.late_after(self.stream)
         hours: dict[str, tuple[int, int]] = {}
         for side, sign in (("old", -1), ("new", 1)):
             hour = f.col(f"{side}_event_hour")
-            late = f.count_if(f.col("broker_time") > hour + interval)
+            late = f.count_if(f.expr(f"broker_time > {side}_event_hour + {late_after}"))
             groups = changed.where(hour.isNotNull()).groupBy(f.unix_timestamp(hour).alias("hour"))
             for seconds, n, n_late in groups.agg(f.count("*"), late).collect():
                 name = datetime.fromtimestamp(seconds, UTC).isoformat()

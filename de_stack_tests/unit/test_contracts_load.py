@@ -390,7 +390,7 @@ BROKEN: list[tuple[str, Callable[[Node], Any], str, str]] = [
         "days that start in the morning",
         twice(change_word("grain", "day"), change_word("historyStart", "2026-01-01T05:00:00Z")),
         "historyStart",
-        "midnight",
+        "start of a day",
     ),
     ("an event time that is not there", change_word("eventTime", "when"), "eventTime", "timestamp"),
     ("an event time that is none", change_word("eventTime", "size"), "eventTime", "timestamp"),
