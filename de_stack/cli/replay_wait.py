@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from de_stack.cli.replay_plan import say
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from de_stack.settings import Settings
     from de_stack.sources.replay.send import Sent
 
-_LOOK_S, _SAY_S = 1.0, 15.0
+_LOOK_S, _FIRST_S, _SAY_S = 1.0, 4.0, 15.0
 _LOOKS_OF_SENSORS, _WORK_S = 3, 900
 
 
@@ -124,7 +125,9 @@ class _Watch:
         from de_stack.resources.alerts import Alerts
 
         self._settings, self._stream, self._timeout = settings, stream, timeout
-        self._began = self._said = time.monotonic()
+        self._began = time.monotonic()
+        # What stands in the way is known at once: the first look is not far.
+        self._said = self._began - _SAY_S + _FIRST_S
         self._alerts, self._told = Alerts(settings), set[str]()
         self._position = self._alerts.size()
         self._blind = False
@@ -174,7 +177,7 @@ class _Watch:
         elif not os.environ.get("DAGSTER_HOME"):
             yield "DAGSTER_HOME is not set: runs that fail cannot be seen from here"
             return
-        if not os.path.exists(os.path.join(os.environ["DAGSTER_HOME"], "dagster.yaml")):  # noqa: PTH110, PTH118
+        if not (Path(os.environ["DAGSTER_HOME"]) / "dagster.yaml").exists():
             return
         import dagster as dg
 
