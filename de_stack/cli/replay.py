@@ -87,6 +87,10 @@ Header = Annotated[
 Encoding = Annotated[
     str | None, typer.Option(help="Of a CSV file, e.g. cp1252; UTF-8 (or a UTF-16 mark).")
 ]
+Nulls = Annotated[
+    list[str] | None,
+    typer.Option("--null", help="Cells of a CSV file that say this say nothing, e.g. NA."),
+]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
@@ -108,6 +112,7 @@ def replay(
     delimiter: Delimiter = None,
     no_header: Header = False,
     encoding: Encoding = None,
+    null: Nulls = None,
     as_json: Json = False,
 ) -> None:
     """Send a file of your own as a stream; the same file again adds nothing.
@@ -138,7 +143,7 @@ def replay(
 
     contract = load_stream(stream)
     times = Times(time_format, zone_of(time_zone))
-    source = files.open_file(file, delimiter, not no_header, encoding)
+    source = files.open_file(file, delimiter, not no_header, encoding, null or ())
     mapping = resolve(contract, source.columns, map_ or [], set_ or [], times)
     check_name(as_name)
     settings = Settings()
@@ -150,7 +155,7 @@ def replay(
     tell(mapping, source)
     days = shift(earlier, contract, source, mapping, times, shift_to_now, shift_days)
     how = {"time_format": time_format, "time_zone": time_zone, "delimiter": delimiter}
-    how |= {"no_header": no_header, "encoding": encoding}
+    how |= {"no_header": no_header, "encoding": encoding, "null": null or []}
     digest = mapping.digest(**how)
     if not mend:
         refuse_other(earlier, as_name, digest, days)

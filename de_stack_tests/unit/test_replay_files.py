@@ -107,6 +107,11 @@ def test_other_encodings(tmp_path) -> None:
         open_file(latin, encoding="nonsense")
 
 
+def test_cells_that_say_nothing_in_other_words(tmp_path) -> None:
+    path = written(tmp_path, "a,b,c\nNA,1,\nNaN,-,NA2\n")
+    assert rows(path, nulls=["NA", "-"]) == [[None, "1", None], ["NaN", None, "NA2"]]
+
+
 def test_a_file_without_a_header(tmp_path) -> None:
     path = written(tmp_path, "1,2\n3,4\n")
     assert open_file(path, header=False).columns == ("column1", "column2")

@@ -31,11 +31,17 @@ class _TooLong(Exception):
 
 
 class CsvFile:
-    """Rows of a CSV file. Empty cells are None."""
+    """Rows of a CSV file. Empty cells are None, and so are those that say one of `nulls`."""
 
     def __init__(
-        self, path: Path, delimiter: str | None, header: bool = True, encoding: str | None = None
+        self,
+        path: Path,
+        delimiter: str | None = None,
+        header: bool = True,
+        encoding: str | None = None,
+        nulls: Sequence[str] = (),
     ) -> None:
+        self._nothing = frozenset(("", *nulls))
         self._path, self._header = path, header
         self._size = max(path.stat().st_size, 1)
         self._encoding = encoding or _encoding_of(path)
@@ -53,7 +59,7 @@ class CsvFile:
         """See `Source`."""
         places, width = [self.columns.index(name) for name in wanted], len(self.columns)
         take = itemgetter(*places) if len(places) > 1 else lambda r: tuple(r[p] for p in places)
-        records = self._records()
+        records, nothing = self._records(), self._nothing
         if self._header:
             next((r for r in records if r), None)
         for record in records:
@@ -61,7 +67,10 @@ class CsvFile:
                 yield record
             elif len(record) == width:
                 cells = take(record)
-                yield [cell or None for cell in cells] if "" in cells else cells
+                if nothing.isdisjoint(cells):
+                    yield cells
+                else:
+                    yield [None if cell in nothing else cell for cell in cells]
             elif record:
                 yield _bytes("".join(self._used))
 

@@ -6,6 +6,7 @@ Belongs here: which reader, the content's hash. Does not belong here: the format
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from de_stack.failures import PermanentFailure
@@ -24,7 +25,11 @@ ENDS = {
 
 
 def open_file(
-    path: Path, delimiter: str | None = None, header: bool = True, encoding: str | None = None
+    path: Path,
+    delimiter: str | None = None,
+    header: bool = True,
+    encoding: str | None = None,
+    nulls: Sequence[str] = (),
 ) -> Source:
     """The reader of a file.
 
@@ -36,11 +41,12 @@ def open_file(
     if kind is None:
         known = ", ".join(f".{end}" for end in ENDS)
         raise PermanentFailure(tried, f"its name does not end with one of {known}")
-    if kind != "csv" and (delimiter or encoding or not header):
-        raise PermanentFailure(tried, "delimiter, encoding and --no-header are for CSV files only")
+    if kind != "csv" and (delimiter or encoding or nulls or not header):
+        got = "--delimiter, --encoding, --null and --no-header are for CSV files only"
+        raise PermanentFailure(tried, got)
     try:
         if kind == "csv":
-            return CsvFile(path, delimiter, header, encoding)
+            return CsvFile(path, delimiter, header, encoding, nulls)
         return NdjsonFile(path) if kind == "ndjson" else ParquetFile(path)
     except (OSError, LookupError, UnicodeError) as error:
         raise PermanentFailure(tried, f"{type(error).__name__}: {error}") from error
