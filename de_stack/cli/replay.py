@@ -150,7 +150,7 @@ def replay(
     topic_id = topic_id_of(settings, contract)
     ensure_schema(settings)
     sent_files = SentFiles(settings, bronze(settings, contract).table_id)
-    sha256 = files.sha256(file)
+    stamp, sha256 = files.stamp(file), files.sha256(file)
     earlier = sent_files.earlier(sha256)
     tell(mapping, source)
     days = shift(earlier, contract, source, mapping, times, shift_to_now, shift_days)
@@ -171,6 +171,9 @@ def replay(
     found = said(contract, plan, sent)
     failed = bool(sent.unsendable)
     tell_sent(plan, sent, time_zone)
+    if files.stamp(file) != stamp:
+        say("THE FILE HAS CHANGED while it was sent: its rows are now those of another file")
+        failed = True
     if not sent.is_whole:
         say("interrupted: the same command sends all rows again and adds nothing twice")
     elif wait:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ import duckdb
 import pytest
 
 from de_stack import partitions
+from de_stack.cli.replay_wait import chain_of
 from de_stack.contracts import load_stream
 from de_stack.contracts.topics import MAX_MESSAGE_BYTES
 from de_stack.flow import letter_shelf
+from de_stack.flow.arrivals import Arrivals, Sending
 from de_stack.flow.dead_letters import enter_letters
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.sent_files import SentFiles
@@ -238,6 +241,46 @@ def test_ctrl_c_keeps_what_was_sent_and_the_same_command_sends_the_rest(settings
     ids = {dict(m.headers)["ce_id"] for m in messages(settings)}
     assert ids == {f"replay:{sha256(path)[:32]}:{row}".encode() for row in range(1, 301)}
     assert len(messages(settings)) == 300 + found["sent"]
+
+
+def test_a_file_that_grows_while_it_is_sent_is_told(settings, tmp_path) -> None:
+    path = write(tmp_path / "machine.csv", datetime(2026, 11, 2, 21, 15), 60)  # noqa: DTZ001
+    process = begin(path, *MAPPED, "--rate", 20)
+    until = time.monotonic() + 30
+    while not messages(settings):
+        assert time.monotonic() < until
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\r\n2026-11-02 23:15:00,1")
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "THE FILE HAS CHANGED" in err
+
+
+def test_rows_are_found_by_their_header_where_a_field_is_the_identity(settings, tmp_path) -> None:
+    path = write(tmp_path / "machine.csv", this_hour() - 3 * HOUR, 90)
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\r\nsoon,1\r\nlater,2")
+    began = datetime.now(UTC)
+    produce(settings, [measure("before", 1.0, this_hour()), b"bad"], ["replay:other:1", "other"])
+    replayed(path, *MAPPED)
+    produce(settings, [measure("machine", 1.0, this_hour() - 2 * HOUR)])
+    materialize(["bronze_measures"], this_hour())
+    state = Kafka(settings).topic_state(settings.names.topic("telemetry", "measures"))
+    assert state is not None
+    spans = {p: (state.begin[p], end) for p, end in state.end.items()}
+    sending = Sending(state.topic_id, spans, f"replay:{sha256(path)[:32]}:", began)
+    found = []
+    for event_id in ("header:ce_id", "field:source_id"):
+        stream = replace(STREAM, event_id=event_id)
+        arrivals = Arrivals(settings, stream, sending, chain_of(stream))
+        assert arrivals.unlanded() == 0
+        found.append(arrivals.landed())
+        assert (found[-1].rows, found[-1].dead) == (92, {"wrong_type": 2})
+        assert arrivals.pending(set(found[-1].hours)) == {
+            settings.names.table_id("telemetry", "silver", "measures"): len(found[-1].hours)
+        }
+        assert arrivals.arrived(found[-1].hours).missing > 0
+    assert found[0] == found[1]
 
 
 def test_rows_of_hours_that_have_stood_for_long_are_held_and_told_apart(settings, tmp_path) -> None:

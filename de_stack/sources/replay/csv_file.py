@@ -105,7 +105,7 @@ class CsvFile:
     def _lines(self, text: io.TextIOWrapper, again: deque[str], used: list[str]) -> Iterator[str]:
         """Lines, those to be read again first; `used` are those of the row under way."""
         taken = 0
-        while line := again.popleft() if again else text.readline(_MOST_TEXT):
+        while line := again.popleft() if again else self._line(text):
             used.append(line)
             taken = len(line) if len(used) == 1 else taken + len(line)
             if taken >= _MOST_TEXT and len(used) > 1:
@@ -114,6 +114,15 @@ class CsvFile:
                 got = f"a line begins with {line[:40]!r} and has over {_MOST_TEXT:,} characters"
                 raise PermanentFailure(f"read {self._path}", got, "is it a CSV file?")
             yield line
+
+    def _line(self, text: io.TextIOWrapper) -> str:
+        try:
+            return text.readline(_MOST_TEXT)
+        except (OSError, UnicodeError) as error:
+            got = f"{type(error).__name__}: {error}"
+            raise PermanentFailure(
+                f"read {self._path}", got, "--encoding, if it is another one"
+            ) from error
 
     def _find_delimiter(self) -> str:
         with self._path.open(encoding=self._encoding, errors="surrogateescape") as file:

@@ -52,6 +52,12 @@ def open_file(
         raise PermanentFailure(tried, f"{type(error).__name__}: {error}") from error
 
 
+def stamp(path: Path) -> tuple[int, int]:
+    """What changes when somebody writes to a file: size and time."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
 def sha256(path: Path) -> str:
     """Hash of the content, 64 hex digits: the same file under another name is the same."""
     with path.open("rb") as file:

@@ -61,7 +61,10 @@ class NdjsonFile:
         with self._path.open("rb") as raw:
             self._raw = raw
             for number in range(1, 2**62):
-                line = raw.readline(_LONGEST)
+                try:
+                    line = raw.readline(_LONGEST)
+                except OSError as error:
+                    raise PermanentFailure(f"read {self._path}", str(error)) from error
                 if not line:
                     return
                 if len(line) == _LONGEST:
