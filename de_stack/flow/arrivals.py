@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from de_stack.flow.event_hours import Extent
     from de_stack.settings import Settings
 
-_BATCH_ROWS = 500_000
+_BATCH_ROWS = 200_000
 # Clocks differ, and an ingest day is that of the broker's stamp.
 _A_DAY = timedelta(days=1)
 

@@ -171,7 +171,7 @@ def _forms(text: str) -> list[str]:
     """Formats of both orders for a text such as `20/03/2021 00:22`."""
     found = _DAY_OR_MONTH.fullmatch(text)
     mark, year = (found[1], found[2]) if found else ("/", "2021")
-    head, _, clock = text.replace("T", " ").partition(" ")
+    clock = text.replace("T", " ").partition(" ")[2]
     letters = "%Y" if len(year) == 4 else "%y"
     parts = clock.split(":") if clock else []
     after = ""
@@ -181,7 +181,6 @@ def _forms(text: str) -> list[str]:
         after = between + ":".join([hours, "%M", "%S"][: len(parts)])
         after += ".%f" if "." in parts[-1] and len(parts) == 3 else ""
         after += " %p" if hours == "%I" else ""
-    del head
     return [f"{a}{mark}{b}{mark}{letters}{after}" for a, b in (("%d", "%m"), ("%m", "%d"))]
 
 
