@@ -27,14 +27,9 @@ _LOOKS_OF_SENSORS, _WORK_S = 3, 900
 
 
 def chain_of(stream: Stream) -> tuple[str, ...]:
-    """The stages of a stream whose statistics are published."""
-    entity = stream.entity
-    return (
-        f"bronze_{entity}",
-        f"silver_{entity}",
-        f"stats_{entity}",
-        f"published_stats_{entity}",
-    )
+    """The stages of a stream, up to the table that accounts for its rows."""
+    served, _ = stream.accounted_in
+    return f"bronze_{stream.entity}", f"silver_{stream.entity}", served, f"published_{served}"
 
 
 def cadence(settings: Settings) -> str:
