@@ -63,6 +63,11 @@ def folder(moment: datetime, grain: str) -> date:
     return day.replace(day=1) if grain == "day" else day.replace(month=1, day=1)
 
 
+def days(first: datetime, last: datetime, grain: str) -> tuple[date, date]:
+    """First and last day of the periods that start at `first` .. `last`."""
+    return first.date(), (after(last, grain) - timedelta(microseconds=1)).date()
+
+
 def folder_unit(grain: str) -> str:
     """What a folder of a table by event period holds: a day, a month or a year."""
     return _FOLDER[grain]

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from de_stack import partitions
 from de_stack.flow import commits, event_counts
 from de_stack.flow.bronze import bronze
 from de_stack.flow.ledger import Ledger
@@ -159,7 +160,8 @@ class Arrivals:
     ) -> tuple[set[tuple[datetime, str]], set[tuple[datetime, str]], int]:
         """(events of the sending, events of other rows, rows of the sending) in some hours."""
         since, until = min(e.ingest_first for e in batch), max(e.ingest_last for e in batch)
-        days = f"ingest_date between date '{since:%Y-%m-%d}' and date '{until:%Y-%m-%d}'"
+        low, high = partitions.days(since, until, self._raw.grain)
+        days = f"ingest_date between date '{low}' and date '{high}'"
         where = f"error is null and {days} and {_among(batch)}"
         ours: set[tuple[datetime, str]] = set()
         rows = 0
@@ -184,7 +186,8 @@ class Arrivals:
         if version < 0:
             return set()
         first, last = batch[0].event_hour, batch[-1].event_hour
-        days = f"event_date between date '{first:%Y-%m-%d}' and date '{last:%Y-%m-%d}'"
+        low, high = (partitions.folder(moment, self._typed.grain) for moment in (first, last))
+        days = f"event_date between date '{low}' and date '{high}'"
         like = f" and {self._begins()}" if self._of_header else ""
         sql = f"select event_hour, event_id from t where {days} and {_among(batch)}{like}"
         return {

@@ -89,12 +89,12 @@ def count(settings: Settings, stream: Stream) -> Counts:
     pending = {lag.event_hour for lag in first if not lag.is_held}
     pending |= {h for source, user in pairwise(ids[1:]) for h in ledger.pending(user, source)}
     held = [lag.event_hour for lag in first if lag.is_held]
-    landed = dead = events = rows = replayed = repeated = withheld = 0
+    landed = dead = again = rows = replayed = repeated = withheld = 0
     if (version := commits.reconcile(lake, ledger, raw)) >= 0:
         sql = "select count(*) as landed, count(error) as dead from t"
         (row,) = lake.query(raw.uri, sql, version).to_pylist()
         landed, dead = row["landed"], row["dead"]
-        events = sum(ids for _, ids in event_counts.events(settings, raw, version).values())
+        again = sum(n - ids for n, ids in event_counts.events(settings, raw, version).values())
         replayed, repeated = _replays(settings, raw, version)
     if commits.reconcile(lake, ledger, typed) >= 0:
         rows = lake.row_count(typed.uri) or 0
@@ -106,7 +106,7 @@ def count(settings: Settings, stream: Stream) -> Counts:
         bronze=landed,
         replayed=replayed,
         dead=dead - repeated,
-        duplicates=landed - dead - events,
+        duplicates=again,
         silver=rows,
         published=_published(settings, names.schema(stream.domain), served, column),
         pending=len(pending),

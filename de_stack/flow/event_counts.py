@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from de_stack import partitions
+from de_stack.failures import PermanentFailure
 from de_stack.flow import commits
 from de_stack.flow.ledger import Ledger
 from de_stack.resources.lake import Lake
@@ -52,8 +54,8 @@ def events(
     wanted = [e for e in extents if among is None or e.event_hour in among]
     for batch in batches(wanted, _BATCH_ROWS):
         low, high = (f"to_timestamp('{batch[i].event_hour:%Y-%m-%dT%H:%M:%SZ}')" for i in (0, -1))
-        days = (min(e.ingest_first for e in batch), max(e.ingest_last for e in batch))
-        since, until = (f"date '{day:%Y-%m-%d}'" for day in days)
+        ingest = (min(e.ingest_first for e in batch), max(e.ingest_last for e in batch))
+        since, until = (f"date '{day}'" for day in partitions.days(*ingest, raw.grain))
         sql = (
             "select event_hour, count(*) as n, count(distinct event_id) as ids from t "
             f"where error is null and ingest_date >= {since} and ingest_date <= {until} "
@@ -64,6 +66,16 @@ def events(
             hour = commits.utc(row["event_hour"])
             if hour in hours:
                 found[hour] = (row["n"], row["ids"])
+    for extent in wanted:
+        # What is counted here is what other tables are held against: a row that was not looked at
+        # would be missing there without anybody's notice.
+        if (rows := found.get(extent.event_hour, (0, 0))[0]) != extent.rows:
+            raise PermanentFailure(
+                f"count the events of {raw.table_id}",
+                f"{rows} rows of {extent.event_hour.isoformat()} at version {version}, the ledger "
+                f"knows of {extent.rows}",
+                "`de-stack ledger check`",
+            )
     return found
 
 

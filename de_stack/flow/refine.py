@@ -16,7 +16,7 @@ from de_stack.contracts.schemas import catalogue_columns, spark_ddl
 from de_stack.flow.bronze import bronze
 from de_stack.flow.derive import Derived, derive
 from de_stack.flow.ledger import Ledger
-from de_stack.flow.tables import EVENT_STATS, LAYOUT, Table, periods
+from de_stack.flow.tables import EVENT_STATS, LAYOUT, Table, ingest_periods, timestamp
 from de_stack.partitions import late_after
 from de_stack.resources.lake import Lake
 
@@ -81,8 +81,8 @@ def refine(
         if ingest is None:
             return "false"
         return (
-            f"error IS NULL AND {periods('ingest_hour', 'ingest_date', *ingest)} "
-            f"AND {periods('event_hour', 'DATE(event_hour)', first, last)}"
+            f"error IS NULL AND {ingest_periods(stream.grain, *ingest)} "
+            f"AND event_hour >= {timestamp(first)} AND event_hour <= {timestamp(last)}"
         )
 
     target = silver(settings, stream)

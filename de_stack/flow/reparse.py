@@ -27,7 +27,7 @@ from de_stack.flow import commits
 from de_stack.flow.bronze import bronze
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.letter_ledger import LetterLedger
-from de_stack.flow.tables import Table, path, periods, saying
+from de_stack.flow.tables import Table, ingest_periods, path, saying
 from de_stack.flow.widen import columns_of, widen
 from de_stack.flow.write_slice import bronze_rows
 from de_stack.resources.lake import Lake
@@ -156,7 +156,7 @@ class _Day:
         """Rows that come out otherwise, as `new_*` beside what the table says, as `old_*`."""
         from pyspark.sql import functions as f
 
-        where = periods("ingest_hour", "ingest_date", self.first, self.last)
+        where = ingest_periods(self.stream.grain, self.first, self.last)
         source = session.read.format("delta").option("versionAsOf", self.version)
         rows = source.load(self.table.uri).where(where)
         sent = LetterLedger(self.settings, self.table.table_id).replays()

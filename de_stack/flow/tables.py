@@ -148,9 +148,10 @@ def event_periods(table: Table, first: datetime, last: datetime) -> str:
     )
 
 
-def periods(column: str, date_column: str, first: datetime, last: datetime) -> str:
-    """Spark SQL condition: `column` from first to last; the date column lets Delta skip folders."""
+def ingest_periods(grain: str, first: datetime, last: datetime) -> str:
+    """Spark SQL condition: ingest periods first..last of a bronze table, whose folders are days."""
+    low, high = partitions.days(first, last, grain)
     return (
-        f"{date_column} >= DATE '{first:%Y-%m-%d}' AND {date_column} <= DATE '{last:%Y-%m-%d}' "
-        f"AND {column} >= {timestamp(first)} AND {column} <= {timestamp(last)}"
+        f"ingest_date >= DATE '{low}' AND ingest_date <= DATE '{high}' "
+        f"AND ingest_hour >= {timestamp(first)} AND ingest_hour <= {timestamp(last)}"
     )
