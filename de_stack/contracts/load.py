@@ -61,7 +61,7 @@ def load_stream(name: str) -> Stream:
 
 
 def load_file(path: Path) -> tuple[Stream, ...]:
-    """The streams of one contract file.
+    """The streams of one contract file; none of one that describes files (`day_files.py`).
 
     Raises:
         ContractError: with file, field and reason.
@@ -69,6 +69,8 @@ def load_file(path: Path) -> tuple[Stream, ...]:
     contract = odcs.read(path)
     where = "customProperties"
     custom = {c.property: c.value for c in contract.customProperties or []}
+    if custom.keys() == {"files"}:
+        return ()
     if len(custom) != len(contract.customProperties or []) or custom.keys() != {"streams"}:
         named = ", ".join(map(str, custom)) or "nothing"
         raise ContractError(path, where, f"needs `streams` once and nothing else, has {named}")
@@ -97,7 +99,7 @@ def _stream(
         raise ContractError(path, f"schema.{obj.name}", str(error)) from error
     where = f"customProperties.streams.{entity}"
     reader = Words(path, where, words)
-    team, owner = _owner(path, contract)
+    team, owner = owner_of(path, contract)
     stream = Stream(
         domain=domain,
         entity=entity,
@@ -167,7 +169,7 @@ def _account(path: Path, where: str, text: str) -> tuple[str, str]:
         raise ContractError(path, f"{where}.accountedIn", reason) from error
 
 
-def _owner(path: Path, contract: OpenDataContractStandard) -> tuple[str, str]:
+def owner_of(path: Path, contract: OpenDataContractStandard) -> tuple[str, str]:
     """(team, e-mail address of its owner)."""
     team = contract.team if not isinstance(contract.team, list) else None
     members = (team.members if team else None) or []
