@@ -10,10 +10,11 @@ hours pending once more, and their second publication is a no-op.
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from de_stack.failures import PermanentFailure
 from de_stack.flow.commits import reconcile
@@ -180,6 +181,15 @@ def claim(
     return sorted(row[0] for row in won)
 
 
+def _values(column: pa.Array) -> list[Any]:
+    """Values for COPY: a map goes into a jsonb as an object."""
+    import pyarrow as pa
+
+    if not pa.types.is_map(column.type):
+        return column.to_pylist()
+    return [None if pairs is None else json.dumps(dict(pairs)) for pairs in column.to_pylist()]
+
+
 def _replace(
     connection: Connection,
     table: ServingTable,
@@ -198,7 +208,7 @@ def _replace(
     copy = sql.SQL("copy stage ({}) from stdin").format(listed)
     with connection.cursor().copy(copy) as stream:
         for batch in rows.select(names).to_batches(max_chunksize=10_000):
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            for row in zip(*map(_values, batch.columns), strict=True):
                 stream.write_row(row)
     if hours is None:
         connection.execute(sql.SQL("delete from {}").format(target))

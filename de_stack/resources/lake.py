@@ -34,12 +34,9 @@ class Lake(LakeFiles):
         """
         import pyarrow as pa
 
-        with _reading(uri):
+        with reading(uri):
             found = pa.table(self._answer(uri, sql, version).read_all())
-        # The engine answers in view types, which pyarrow cannot filter or take from.
-        plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
-        schema = pa.schema([f.with_type(plain.get(f.type, f.type)) for f in found.schema])
-        return found.cast(schema)
+        return found.cast(pa.schema([f.with_type(_plain(f.type)) for f in found.schema]))
 
     def stream(self, uri: str, sql: str, version: int) -> Iterator[dict[str, Any]]:
         """Rows of an answer that may be larger than memory; raises as `query`.
@@ -48,7 +45,7 @@ class Lake(LakeFiles):
         """
         import pyarrow as pa
 
-        with _reading(uri):
+        with reading(uri):
             for batch in self._answer(uri, sql, version):
                 yield from pa.record_batch(batch).to_pylist()
 
@@ -61,8 +58,18 @@ class Lake(LakeFiles):
         return QueryBuilder().register("t", table).execute(sql)
 
 
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The engine answers in view types, which pyarrow cannot filter or take from."""
+    import pyarrow as pa
+
+    if isinstance(kind, pa.ListType):
+        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)))
+    return {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}.get(kind, kind)
+
+
 @contextmanager
-def _reading(uri: str) -> Iterator[None]:
+def reading(uri: str) -> Iterator[None]:
+    """Errors of a query as failures."""
     from deltalake.exceptions import DeltaError
 
     try:
