@@ -41,6 +41,7 @@ _INTERVAL = re.compile(r"interval '1 (hour|day|month)' \+ interval '[0-9]+ secon
 _DETAILS = {
     "land": {"token", "run_id", "slice", "topic_id", "start", "end", "landed", "late_after"},
     "derive": {"token", "run_id", "source_version", "first", "last"},
+    "load": {"token", "run_id", "load", "file", "sha256", "day", "rows", "bad", "hours"},
     "repair": {"token", "run_id", "lost"},
     "reparse": {"token", "run_id", "source_version", "first", "last", "hours"},
     "maintain": {"token", "run_id"},
@@ -174,6 +175,13 @@ def _read(
                 f"version {count_at} has {rows} of them",
             )
         return "land", rows, touched
+    if details["kind"] == "load":
+        # By how many rows event days changed; 0 where only what is derived from them does.
+        return (
+            "load",
+            details["rows"],
+            [Touched(datetime.fromisoformat(day), n) for day, n in details["hours"].items()],
+        )
     if details["kind"] in ("repair", "remake"):
         return details["kind"], None, []
     first, last = (datetime.fromisoformat(details[k]) for k in ("first", "last"))

@@ -6,6 +6,7 @@ hours (`event_hours.py`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from de_stack.resources.postgres import Postgres
@@ -35,3 +36,29 @@ def contract_version(settings: Settings, table_id: str) -> str | None:
             (table_id,),
         ).fetchone()
     return row[0] if row else None
+
+
+@dataclass(frozen=True)
+class LoadedFile:
+    """A file's newest load: its number among all loads, its content, the day of its name, rows."""
+
+    number: int
+    version: int
+    digest: str
+    day: str
+    rows: int
+    bad: dict[str, int]
+
+
+def loaded_files(settings: Settings, table_id: str) -> dict[str, LoadedFile]:
+    """The files that a table holds, by name."""
+    with Postgres(settings, "ledger").transaction("read which files are loaded") as db:
+        rows = db.execute(
+            "select distinct on (details->>'file') details, version from ledger.commits "
+            "where table_id = %s and kind = 'load' order by details->>'file', version desc",
+            (table_id,),
+        ).fetchall()
+    return {
+        d["file"]: LoadedFile(d["load"], version, d["sha256"], d["day"], d["rows"], d["bad"])
+        for d, version in rows
+    }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from de_stack.contracts import load_all
+from de_stack.contracts.day_files import load_all_day_files
 from de_stack.failures import PermanentFailure
 from de_stack.flow.tables import Table
 from de_stack.resources import lake_listing
@@ -43,6 +44,9 @@ def logs(settings: Settings) -> list[Log]:
         names.table_id(s.domain, layer, s.entity): s.grain
         for s in load_all().values()
         for layer in ("bronze", "silver")
+    }
+    grains |= {
+        names.table_id(f.domain, "bronze", f.entity): f.grain for f in load_all_day_files().values()
     }
     found: list[tuple[str, str, int, list[Commit], str]] = []
     sources: dict[str, str] = {}

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from de_stack.contracts import load_all
+from de_stack.contracts.day_files import load_all_day_files
 from de_stack.failures import PermanentFailure
 from de_stack.flow import commits
 from de_stack.flow.ledger import Ledger
@@ -47,9 +48,10 @@ def table_named(settings: Settings, domain: str, name: str) -> Table:
         PermanentFailure: no such name is possible, or no contract has the domain.
     """
     layer, _, entity = name.partition("_")
-    grains = {s.grain for s in load_all().values() if s.domain == domain}
+    found = [*load_all().values(), *load_all_day_files().values()]
+    grains = {s.grain for s in found if s.domain == domain}
     if len(grains) != 1:
-        known = ", ".join(sorted({s.domain for s in load_all().values()}))
+        known = ", ".join(sorted({s.domain for s in found}))
         raise PermanentFailure(f"find {domain}/{name}", f"no domain {domain}", f"one of: {known}")
     try:
         table_id = settings.names.table_id(domain, layer, entity)
