@@ -53,7 +53,7 @@ moved as (
      except select status_id, user_id, created_at, event_hour from gone))
 select a.event_hour from named a
 join named b on a.event_hour = b.event_hour and a.user_id = b.user_id
-where a.state = 'was' and b.state = 'will' and a.name_before is distinct from b.name_before
+where a.state = 'was' and b.state = 'will' and (a.name_before is distinct from b.name_before)
   and a.event_hour not in (select event_hour from days)
 union
 select r.event_hour from was r join moved m on r.answered = m.status_id
