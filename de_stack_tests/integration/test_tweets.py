@@ -26,7 +26,7 @@ from de_stack import partitions
 from de_stack.cli import load as command
 from de_stack.contracts.day_files import load_day_files
 from de_stack.contracts.load import DEFS
-from de_stack.defs.tweets import serve
+from de_stack.defs.tweets import maintain, serve, verify
 from de_stack.defs.tweets.core.reach import REACHED
 from de_stack.failures import PermanentFailure
 from de_stack.flow.day_files import bronze
@@ -37,6 +37,7 @@ from de_stack.flow.load import Loaded, load
 from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
 from de_stack_tests.integration.pipeline import serving
+from de_stack_tests.integration.test_asset_checks import lose_rows
 from de_stack_tests.seeds import SEEDS
 
 TWEETS = load_day_files("tweets")
@@ -238,10 +239,10 @@ def test_the_same_content_adds_nothing_and_a_changed_file_takes_the_place_of_the
 
     # One of Alice's tweets of 2021-12-31 has another name, the last rows are gone.
     changed = tmp_path / SAMPLE[1].name
-    lines = SAMPLE[1].read_text(encoding="utf-8", newline="").split("\r\n")
+    lines = SAMPLE[1].read_bytes().decode().split("\r\n")
     place = max(i for i, line in enumerate(lines) if ",1001," in line[:30])
     lines[place] = lines[place].replace(",Alice,", ",Alicia,")
-    changed.write_text("\r\n".join(lines[:-4]) + "\r\n", encoding="utf-8", newline="")
+    changed.write_bytes(("\r\n".join(lines[:-4]) + "\r\n").encode())
     (done,) = bring(settings, changed)
     assert (done.outcome, done.replaced) == (
         "replaced",
@@ -255,6 +256,19 @@ def test_the_same_content_adds_nothing_and_a_changed_file_takes_the_place_of_the
     kept = [row for row in before if row["file"] != changed.name]
     assert [row for row in rows_of(settings) if row["file"] != changed.name] == kept
     agreed(settings)
+
+
+_WORKER = """
+import sys, pathlib, datetime, deltalake, psycopg, pyarrow.dataset
+from de_stack.contracts.day_files import load_day_files
+from de_stack.defs.tweets.core.reach import REACHED
+from de_stack.flow.load import load
+from de_stack.settings import Settings
+given = Settings(), load_day_files("tweets"), pathlib.Path(sys.argv[1]), REACHED
+print("go", flush=True)
+load(*given, "killed", datetime.datetime.now(datetime.UTC))
+print("done", flush=True)
+"""
 
 
 def big(folder: Path, rows: int, day: str = "2022-01-01") -> Path:
@@ -271,15 +285,11 @@ def test_a_load_that_is_killed_is_whole_or_not_there_and_the_next_one_makes_it_e
     settings, tmp_path, seed
 ) -> None:
     rng, path = random.Random(seed), big(tmp_path, 40_000)
-    code = (
-        "import sys; from de_stack_tests.integration.test_tweets import *; s = Settings(); "
-        "print('go', flush=True); bring(s, Path(sys.argv[1])); print('done', flush=True)"
-    )
     small = bring(settings, SAMPLE[0])[0].rows
     kills = 0
     for _ in range(3):
         worker = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", code, str(path)],
+            [sys.executable, "-W", "ignore", "-c", _WORKER, str(path)],
             env=dict(os.environ),
             stdout=subprocess.PIPE,
             text=True,
@@ -323,6 +333,33 @@ def test_loads_at_once_fence_each_other(settings, tmp_path) -> None:
     agreed(settings)
 
 
+def test_maintenance_changes_no_row_and_a_summary_that_lost_some_is_found(
+    settings, spark, tmp_path
+) -> None:
+    bring(settings, *SAMPLE)
+    derive_pending(settings, spark)
+    before = rows_of(settings), published(settings)
+    kept = maintain.maintained_bronze_tweets, maintain.maintained_gold_daily_summary
+    with dg.DagsterInstance.ephemeral() as instance:
+        for asset in kept:
+            assert dg.materialize([asset], resources={"settings": settings}, instance=instance)
+    assert (rows_of(settings), published(settings)) == before
+    # Files of several days' loads are one now: a load takes its own rows out of it.
+    changed = tmp_path / SAMPLE[2].name
+    changed.write_bytes(b"\n".join(SAMPLE[2].read_bytes().split(b"\n")[:1]) + b"\n")
+    (done,) = bring(settings, changed)
+    assert (done.outcome, done.rows) == ("replaced", 0)
+    assert rows_of(settings) == [row for row in before[0] if row["file"] != changed.name]
+    assert "2022-01-02" in done.reached
+    settled = 6 - len(pending(settings))
+    assert settled >= 2
+    assert verify.differences(settings, None) == (settled, {})
+    agreed(settings)
+    lose_rows(settings, serve.DAILY_SUMMARY.gold(settings))
+    found, wrong = verify.differences(settings, None)
+    assert found == len(wrong) == settled
+
+
 def test_a_file_that_cannot_be_read_leaves_nothing_and_says_where(settings, tmp_path) -> None:
     bring(settings, SAMPLE[0])
     version = Lake(settings).version(bronze(settings, TWEETS).uri)
@@ -364,6 +401,10 @@ def test_the_command_loads_the_sample_and_the_assets_bring_it_to_postgres(
         )
         assert done.success
         assert published(settings) == expected
+        evaluations = done.get_asset_check_evaluations()
+        assert len(evaluations) == 4
+        assert all(e.passed for e in evaluations)
+        assert verify.differences(settings, None) == (6, {})
         assert asked(sensor, instance, settings) == []
         # By hand, for one day: it is a no-op in Postgres' eyes.
         again = location.resolve_implicit_global_asset_job_def().execute_in_process(
