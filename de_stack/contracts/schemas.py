@@ -11,7 +11,7 @@ from typing import Any
 from de_stack.contracts.message import LONG
 from de_stack.contracts.model import Field, Stream
 
-_SPARK = {
+SPARK_TYPES = {
     "string": "string",
     "integer": "bigint",
     "number": "double",
@@ -31,7 +31,7 @@ _JSON: dict[str, dict[str, Any]] = {
 
 def spark_type(field: Field) -> str:
     """Spark SQL type of a field."""
-    return _SPARK[field.type]
+    return SPARK_TYPES[field.type]
 
 
 def spark_ddl(stream: Stream) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from de_stack import partitions
 from de_stack.contracts.cells import Row
 from de_stack.contracts.columns import arrow_types
+from de_stack.contracts.schemas import SPARK_TYPES, spark_type
 from de_stack.flow.tables import Table
 from de_stack.resources.lake import Lake
 
@@ -23,60 +24,53 @@ if TYPE_CHECKING:
     from de_stack.settings import Settings
 
 STATS = ("file", "event_time", "event_hour", "error")
-# Arrow type -> Spark's name.
-_SPARK = {
-    "string": "STRING",
-    "int64": "BIGINT",
-    "double": "DOUBLE",
-    "bool": "BOOLEAN",
-    "timestamp[us, tz=UTC]": "TIMESTAMP",
-    "date32[day]": "DATE",
-    "list<element: string>": "ARRAY<STRING>",
-}
-_MEANING = {
-    "file": "Name of the file, without its folder",
-    "file_sha256": "Checksum of its content",
-    "file_day": "Day that its name tells",
-    "row": "Number of the row in the file, from 1, without the header",
-    "line": "Line of the file that the row begins in",
-    "event_time": "When it happened; null for a bad row",
-    "event_hour": "Start of the day of the event time, UTC, whatever the file's name says",
-    "error": "code:field: reason of a bad row, null where the contract holds",
-    "contract_version": "Contract that it was read with",
-    "raw": "The cells as they came; null where the file has no such column",
-    "extra": "Cells behind the last column of the header; null for most rows",
-    "record": "The row, typed by the contract; null for a bad one",
-    "event_date": "Date of the event time, of a bad row the file's day; the table's folders",
-}
-
-
-def bronze_schema(files: DayFiles) -> pa.Schema:
-    """Columns of the bronze table, for Arrow."""
-    import pyarrow as pa
-
-    kinds, moment = arrow_types(), pa.timestamp("us", "UTC")
-    return pa.schema(
-        [
-            ("file", pa.string()),
-            ("file_sha256", pa.string()),
-            ("file_day", pa.date32()),
-            ("row", pa.int64()),
-            ("line", pa.int64()),
-            ("event_time", moment),
-            ("event_hour", moment),
-            ("error", pa.string()),
-            ("contract_version", pa.string()),
-            ("raw", pa.struct([(f.name, pa.string()) for f in files.fields])),
-            ("extra", pa.list_(pa.field("element", pa.string()))),
-            ("record", pa.struct([(f.name, kinds[f.type]) for f in files.fields])),
-            ("event_date", pa.date32()),
-        ]
-    )
+# (name, type as contracts call it, description); the nested ones are made from the contract.
+_COLUMNS = (
+    ("file", "string", "Name of the file, without its folder"),
+    ("file_sha256", "string", "Checksum of its content"),
+    ("file_day", "date", "Day that its name tells"),
+    ("row", "integer", "Number of the row in the file, from 1, without the header"),
+    ("line", "integer", "Line of the file that the row begins in"),
+    ("event_time", "timestamp", "When it happened; null for a bad row"),
+    (
+        "event_hour",
+        "timestamp",
+        "Start of the day of the event time, UTC, whatever the file's name says",
+    ),
+    ("error", "string", "code:field: reason of a bad row, null where the contract holds"),
+    ("contract_version", "string", "Contract that it was read with"),
+    ("raw", "", "The cells as they came; null where the file has no such column"),
+    ("extra", "", "Cells behind the last column of the header; null for most rows"),
+    ("record", "", "The row, typed by the contract; null for a bad one"),
+    (
+        "event_date",
+        "date",
+        "Date of the event time, of a bad row the file's day; the table's folders",
+    ),
+)
 
 
 def bronze_columns(files: DayFiles) -> list[tuple[str, str, str]]:
     """All columns of a bronze table with their meaning, by Spark's types."""
-    return [(f.name, _spark_type(f.type), _MEANING[f.name]) for f in bronze_schema(files)]
+    nested = {
+        "raw": f"struct<{', '.join(f'`{f.name}`: string' for f in files.fields)}>",
+        "extra": "array<string>",
+        "record": f"struct<{', '.join(f'`{f.name}`: {spark_type(f)}' for f in files.fields)}>",
+    }
+    return [(n, nested.get(n) or SPARK_TYPES[kind], text) for n, kind, text in _COLUMNS]
+
+
+def bronze_schema(files: DayFiles) -> pa.Schema:
+    """The same columns for Arrow."""
+    import pyarrow as pa
+
+    kinds = arrow_types()
+    nested = {
+        "raw": pa.struct([(f.name, pa.string()) for f in files.fields]),
+        "extra": pa.list_(pa.field("element", pa.string())),
+        "record": pa.struct([(f.name, kinds[f.type]) for f in files.fields]),
+    }
+    return pa.schema([(n, nested[n] if n in nested else kinds[k]) for n, k, _ in _COLUMNS])
 
 
 def bronze(settings: Settings, files: DayFiles) -> Table:
@@ -135,11 +129,3 @@ def _struct(kind: pa.StructType, rows: Sequence[dict[str, Any] | None]) -> pa.St
     ]
     missing = pa.array([row is None for row in rows], pa.bool_())
     return pa.StructArray.from_arrays(children, fields=list(kind), mask=missing)
-
-
-def _spark_type(kind: pa.DataType) -> str:
-    import pyarrow as pa
-
-    if isinstance(kind, pa.StructType):
-        return f"STRUCT<{', '.join(f'`{f.name}`: {_spark_type(f.type)}' for f in kind)}>"
-    return _SPARK[str(kind)]
