@@ -112,7 +112,9 @@ def _in_time(files: DayFiles, moment: datetime, received: datetime) -> None:
 def _reader(field: Field) -> Callable[[str], Any]:
     """A function cell -> value. An empty cell is no value, except in a required text."""
     if field.type == "string":
-        return lambda cell: _text(field, cell)
+        if any((field.min_length, field.max_length, field.pattern, field.allowed)):
+            return lambda cell: _text(field, cell)
+        return _any_text if field.required else _optional_text
     read: Callable[[Field, str], Any] = {
         "integer": _integer,
         "number": _number,
@@ -131,6 +133,17 @@ def _reader(field: Field) -> Callable[[str], Any]:
     return value
 
 
+def _any_text(cell: str) -> str:
+    if "\0" in cell:
+        # Postgres has no room for it: one such row would stop its day for ever.
+        raise _BadCell("out_of_range", "holds a NUL character")
+    return cell
+
+
+def _optional_text(cell: str) -> str | None:
+    return _any_text(cell) if cell else None
+
+
 def _text(field: Field, cell: str) -> str | None:
     if cell == "" and not field.required:
         return None
@@ -144,10 +157,7 @@ def _text(field: Field, cell: str) -> str | None:
         raise _BadCell("out_of_range", f"does not match {field.pattern}")
     if field.allowed and cell not in field.allowed:
         raise _BadCell("out_of_range", f"not one of {', '.join(field.allowed)}")
-    if "\0" in cell:
-        # Postgres has no room for it: one such row would stop its day for ever.
-        raise _BadCell("out_of_range", "holds a NUL character")
-    return cell
+    return _any_text(cell)
 
 
 def _integer(field: Field, cell: str) -> int:
