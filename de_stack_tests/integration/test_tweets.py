@@ -270,7 +270,8 @@ from de_stack.flow.load import load
 from de_stack.settings import Settings
 given = Settings(), load_day_files("tweets"), pathlib.Path(sys.argv[1]), REACHED
 print("go", flush=True)
-load(*given, "killed", datetime.datetime.now(datetime.UTC))
+now = datetime.datetime.now(datetime.UTC)
+load(*given, "killed", now, lambda _, rows: print(rows, flush=True))
 print("done", flush=True)
 """
 
@@ -298,8 +299,10 @@ def test_a_load_that_is_killed_is_whole_or_not_there_and_the_next_one_makes_it_e
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert worker.stdout is not None and worker.stdout.readline() == "go\n"
-        time.sleep(rng.uniform(0, 4))
+        # While it reads; and, mostly, when all is read and the commit is made.
+        until, most = rng.choice([("go\n", 2.0), ("40000\n", 0.5), ("40000\n", 0.5)])
+        assert worker.stdout is not None and until in iter(worker.stdout.readline, "")
+        time.sleep(rng.uniform(0, most))
         worker.send_signal(signal.SIGKILL)
         kills += "done" not in worker.stdout.read()
         worker.wait()
