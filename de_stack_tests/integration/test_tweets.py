@@ -384,6 +384,25 @@ def typed(*words: str) -> Any:
     return CliRunner().invoke(app, list(words), catch_exceptions=False)
 
 
+def test_the_command_tells_dagster_which_days_are_there(settings, monkeypatch, tmp_path) -> None:
+    key = dg.AssetKey(["tweets", "bronze_tweets"])
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    # One whose process was killed before it could say so.
+    bring(settings, SAMPLE[0])
+    monkeypatch.setattr(command, "_dagster_home", lambda _settings: str(tmp_path))
+    assert typed("tweets", str(SAMPLE[2]), str(SAMPLE[4])).exit_code == 0
+    with dg.DagsterInstance.get() as instance:
+        # The last file also has rows of the day before.
+        assert instance.get_materialized_partitions(key) == {
+            *("2021-12-30", "2022-01-01", "2022-01-02", "2022-01-03")
+        }
+    shown = typed("tweets", *map(str, SAMPLE)).output.splitlines()
+    assert [line.split(": ")[1].split(",")[0].split(" ")[0] for line in shown] == [
+        *("unchanged", "loaded", "unchanged", "loaded", "unchanged", "loaded")
+    ]
+    assert "reaches 2022-01-01" in shown[1] and "ignored columns: geo" in shown[3]
+
+
 def test_the_command_loads_the_sample_and_the_assets_bring_it_to_postgres(
     settings, expected
 ) -> None:
