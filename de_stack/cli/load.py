@@ -119,7 +119,7 @@ def _said(done: Loaded) -> str:
     if done.replaced:
         parts.append(f"{done.replaced:,} old rows gone")
     if other := {day: n for day, n in done.days.items() if day != done.day}:
-        parts.append(f"{sum(other.values()):,} rows are of {_named(list(other))}")
+        parts.append(f"{sum(other.values()):,} of another day: {_named(list(other))}")
     if done.reached:
         parts.append(f"reaches {_named(done.reached)}")
     if done.ignored_columns:
