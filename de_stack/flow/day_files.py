@@ -7,7 +7,7 @@ reading files (`csv_rows.py`), loading (`load.py`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from de_stack import partitions
@@ -45,7 +45,7 @@ _COLUMNS = (
     (
         "event_date",
         "date",
-        "Date of the event time, of a bad row the file's day; the table's folders",
+        "The table's folders: month of the event time, of a bad row the file's",
     ),
 )
 
@@ -99,6 +99,7 @@ def batch(
 
     schema, (name, digest, day) = bronze_schema(files), file
     times = [r.record[files.event_time] if r.record else None for *_, r in rows]
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     starts = [partitions.floor(time, files.grain) if time else None for time in times]
     values: dict[str, Any] = {
         "file": [name] * len(rows),
@@ -111,7 +112,7 @@ def batch(
         "error": [r.error for *_, r in rows],
         "contract_version": [files.version] * len(rows),
         "extra": [r.extra for *_, r in rows],
-        "event_date": [start.date() if start else day for start in starts],
+        "event_date": [partitions.folder(start or midnight, files.grain) for start in starts],
     }
     arrays = {n: pa.array(v, schema.field(n).type) for n, v in values.items()}
     arrays["raw"] = _struct(schema.field("raw").type, [r.raw for *_, r in rows])

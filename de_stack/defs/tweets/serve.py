@@ -18,7 +18,7 @@ from de_stack.defs.tweets.core import rules, schema
 from de_stack.flow.day_files import bronze
 from de_stack.flow.derive import Derived, derive
 from de_stack.flow.publish import Published, ServingTable, publish_hours
-from de_stack.flow.tables import EVENT_STATS, Table, timestamp
+from de_stack.flow.tables import EVENT_STATS, LAYOUT, Table, timestamp
 from de_stack.orchestration.assets import common, event_range, report_derived, row_count
 from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
@@ -44,7 +44,7 @@ class Served:
     @property
     def lake_columns(self) -> tuple[tuple[str, str, str], ...]:
         """(name, Spark type, description) of the Delta table."""
-        return (*((n, kind, text) for n, kind, _, text in self.columns), *schema.LAYOUT)
+        return (*((n, kind, text) for n, kind, _, text in self.columns), *LAYOUT)
 
     @property
     def postgres_columns(self) -> tuple[tuple[str, str, str], ...]:

@@ -71,7 +71,6 @@ def daily_summary(bronze: DataFrame, first: datetime, last: datetime) -> DataFra
             "hashtags",
             "last_screen_name",
             "event_hour",
-            _date(),
         )
     )
 
@@ -111,7 +110,6 @@ def replies(bronze: DataFrame, first: datetime, last: datetime) -> DataFrame:
             ),
             f.when(known, delay / f.lit(1e6)).alias("delay_seconds"),
             "event_hour",
-            _date(),
         )
     )
 
@@ -137,7 +135,6 @@ def renames(bronze: DataFrame, first: datetime, last: datetime) -> DataFrame:
             f.col("created_at").alias("renamed_at"),
             "status_id",
             "event_hour",
-            _date(),
         )
     )
 
@@ -152,9 +149,3 @@ def _day() -> Column:
     from pyspark.sql import functions as f
 
     return f.to_date("event_hour").alias("day")
-
-
-def _date() -> Column:
-    from pyspark.sql import functions as f
-
-    return f.to_date("event_hour").alias("event_date")

@@ -49,8 +49,3 @@ RENAMES = (
     ("status_id", "bigint", "bigint", "That tweet"),
 )
 RENAMES_KEY = ("day", "user_id", "status_id")
-# How the lake lays these tables out; Postgres does not get these columns.
-LAYOUT = (
-    ("event_hour", "timestamp", "Start of that day"),
-    ("event_date", "date", "The day; the table's folders"),
-)
