@@ -104,12 +104,13 @@ def _run(settings: Settings, wish: Wish, port: int | None) -> Summary:
         job = prepare(settings, wish, datetime.now(UTC), destination)
         if port is not None:
             typer.echo(f"metrics: {meters.serve(port, [job.counts], time.monotonic)}", err=True)
-        told = ", ".join(f"{name} {value}" for name, value in job.told.items())
-        typer.echo(told, err=True)
-        begun = time.monotonic()
+        words = (word for word in job.told if word != "has_own_clock")
+        typer.echo(", ".join(f"{word} {job.told[word]}" for word in words), err=True)
         with _progress(wish.count) as report:
+            begun = time.monotonic()
             job.run(service.world_until(stop), report)
-    return Summary(job.counts, time.monotonic() - begun, job.told)
+            seconds = time.monotonic() - begun
+    return Summary(job.counts, seconds, job.told)
 
 
 @contextmanager

@@ -64,7 +64,7 @@ class Summary:
         if any(counts.forms.values()):
             each = (f"{k.replace('_', ' ')} {n:,}" for k, n in counts.forms.items() if n)
             found.append(f"  of the malformed: {', '.join(each)}")
-        if told.get("sink") == "kafka" and any(counts.faults.values()):
+        if told.get("sink") in ("kafka", "http") and any(counts.faults.values()):
             found.append(
                 f"  for `de-stack counts`: dead letters +{counts.expected_refusals:,}, "
                 f"duplicates +{counts.faults['duplicate']:,}"
