@@ -137,6 +137,39 @@ def test_waiting_for_a_sink_grows_to_a_limit_and_no_burst_follows() -> None:
     assert len(sink.sent) < 150 * 50
 
 
+def test_a_sink_that_is_slow_for_a_while_is_caught_up_with() -> None:
+    class Stalls(FakeSink):
+        def send(self, events: Sequence[Event]) -> Sent:
+            self.clock.at += 4.0 if 10 < self.clock.at < 11 else 0.0
+            return super().send(events)
+
+    clock = Clock(until=30)
+    sink = Stalls(clock, cost=0.01)
+    made = generator(sink, 5000)
+    made.run()
+    assert made.counts.skipped == 0
+    assert len(sink.sent) == pytest.approx(30 * 5000, rel=0.01)
+
+
+def test_a_sink_that_is_always_too_slow_is_told_as_lag_and_skipped_events() -> None:
+    clock = Clock(until=60)
+    made = generator(FakeSink(clock, cost=1.0), 5000)
+    made.run()
+    assert made.counts.skipped > 100_000
+    assert made.counts.sent > 55 * MAX_BATCH
+    skipped_and_made = made.counts.skipped + made.counts.made
+    assert skipped_and_made == pytest.approx(60 * 5000, abs=11 * 5000)
+
+
+def test_every_event_of_a_run_is_accounted_for() -> None:
+    clock = Clock(until=0.2)
+    made = generator(FakeSink(clock, plan=[TransientFailure("send", "refused")] * 99), 50)
+    made.run(grace=5)
+    assert made.counts.is_whole
+    assert (made.counts.made, made.counts.sent, made.counts.undelivered) == (7, 0, 7)
+    assert made.counts.retried > 7
+
+
 def test_told_to_stop_it_delivers_what_is_under_way() -> None:
     clock = Clock(until=0.2)
     sink = FakeSink(clock, plan=[TransientFailure("send", "refused")] * 3)

@@ -25,12 +25,15 @@ from de_stack.sources.generator.faults import Faults, Faulty
 from de_stack.sources.generator.files import read_yaml
 from de_stack.sources.generator.malformed import Breaker
 from de_stack.sources.generator.run import Generator, World
+from de_stack.sources.generator.schedule import MAX_BATCH
 from de_stack.sources.generator.sinks import Sink
 from de_stack.sources.generator.stamps import FixedStamps
 
 if TYPE_CHECKING:
     from de_stack.contracts import Stream
 
+# A door takes so many items; others are waited for once per batch, and the fewer the quicker.
+_LARGE_BATCH = 20_000
 DEFAULT_STREAM = "telemetry.measures"
 
 
@@ -87,6 +90,7 @@ class Job:
                 stamps,
                 is_paced=not self.wish.is_fast,
                 counts=self.counts,
+                batch=MAX_BATCH if self.told["sink"] == "http" else _LARGE_BATCH,
                 report=report,
             )
             generator.run(self.wish.count)

@@ -16,7 +16,13 @@ from de_stack.failures import TransientFailure
 from de_stack.sources.generator.counts import Counts
 from de_stack.sources.generator.events import Event
 from de_stack.sources.generator.faults import NEVER_TAKEN
-from de_stack.sources.generator.schedule import AtOnce, Schedule
+from de_stack.sources.generator.schedule import (
+    AFTER_AWAY_S,
+    MAX_BATCH,
+    MAX_BEHIND_S,
+    AtOnce,
+    Schedule,
+)
 from de_stack.sources.generator.sinks import Sink
 from de_stack.sources.generator.stamps import Stamps, WallStamps
 
@@ -62,6 +68,7 @@ class Generator:
         world: time.
         stamps: their times; those of the wall without it.
         is_paced: False sends as fast as the sink takes them.
+        batch: events that are handed to the sink at once, at most.
         report: called after every step, with the counts and a time in seconds.
     """
 
@@ -74,11 +81,12 @@ class Generator:
         stamps: Stamps | None = None,
         is_paced: bool = True,
         counts: Counts | None = None,
+        batch: int = MAX_BATCH,
         report: Callable[[Counts, float], None] = lambda _counts, _at: None,
     ) -> None:
         self._source, self._sink, self._rate, self._world = source, sink, rate, world
         self._stamps = stamps or WallStamps(world.now, rate)
-        self._is_paced, self._report = is_paced, report
+        self._is_paced, self._batch, self._report = is_paced, batch, report
         self.counts = counts or Counts("", rate)
 
     def run(self, count: int | None = None, grace: float = 5.0) -> None:
@@ -89,19 +97,25 @@ class Generator:
         """
         world, source, counts = self._world, self._source, self.counts
         begun = world.monotonic()
-        schedule = Schedule(self._rate, begun) if self._is_paced else AtOnce()
+        behind_s = MAX_BEHIND_S
+        if self._is_paced:
+            schedule = Schedule(self._rate, begun, self._batch)
+        else:
+            schedule = AtOnce(self._batch)
         counts.note(begun)
         counts.is_running = True
         try:
             while not world.stopping() and (count is None or source.made < count):
                 at = world.monotonic()
                 counts.lag = schedule.lag(at)
-                due = schedule.due(at)
+                due = schedule.due(at, behind_s)
                 counts.skipped = schedule.skipped
                 if count is not None:
                     due = min(due, count - source.made)
+                retried = counts.retried
                 if due:
                     self._deliver(source.batch(self._stamps.take(due)), grace)
+                behind_s = AFTER_AWAY_S if counts.retried > retried else MAX_BEHIND_S
                 at = world.monotonic()
                 counts.note(at)
                 self._report(counts, at)
