@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -22,6 +23,7 @@ import pytest
 
 from de_stack.contracts import load_all
 from de_stack.contracts.decode import decoder_for
+from de_stack.local import stack as local
 from de_stack.local import status
 from de_stack.resources.accepted import accepted_total
 from de_stack.resources.kafka import Kafka, ensure_topics
@@ -244,3 +246,29 @@ def test_the_rate_is_kept_within_five_percent(place: Place) -> None:
     assert told["skipped"] == 0
     # The seconds of the start and the end are of the run, too.
     assert told["seconds"] == pytest.approx(10, rel=0.05, abs=0.6)
+
+
+@pytest.mark.alone
+def test_the_supervised_generator_tells_its_counts_at_the_port_that_status_shows(
+    stack: Settings,
+) -> None:
+    there = {row.name for row in status.rows(stack.home) if row.state == "running"}
+    local.up(["generator"])
+    try:
+        (row,) = (row for row in status.rows(stack.home) if row.name == "generator")
+        assert row.state == "running"
+        url = f"http://127.0.0.1:{row.ports['generator']}/metrics"
+        rated = [s.name for s in load_all().values() if s.generator_rate is not None]
+        until = time.monotonic() + 30
+        while True:
+            page = httpx.get(url, timeout=5).text
+            sent = re.findall(r'generator_sent_total\{stream="(.+)"\} (.+)', page)
+            if all(float(number) > 0 for _, number in sent):
+                break
+            assert time.monotonic() < until, page
+            time.sleep(0.1)
+        assert sorted(name for name, _ in sent) == sorted(rated) != []
+        for name in rated:
+            assert f'generator_running{{stream="{name}"}} 1.0' in page
+    finally:
+        local.stop({"generator", "collector"} - there)
