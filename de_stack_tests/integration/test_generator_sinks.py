@@ -192,6 +192,18 @@ def test_the_same_seed_and_start_send_the_same_ids_again(place: Place) -> None:
     assert set(Counter(m.value for m in messages).values()) == {2}
 
 
+def test_the_first_generators_envelopes_come_through_the_door(place: Place) -> None:
+    place.collector()
+    wish = ["--config", str(EXAMPLES / "original.yaml"), "--sink", "http", "--rate", "200"]
+    told = place.generate(*wish, "--count", "300", "--malformed", "0.1", "--duplicate", "0.1")
+    assert told["refused"] == told["faults"]["malformed"] > 0
+    decode, now = decoder_for(STREAM), datetime.now(UTC)
+    taken = [m for m in place.messages() if decode(m.value, now).error is None]
+    assert len(taken) == told["sent"]
+    (metric, value) = (json.loads(taken[0].value or b"")[name] for name in ("metric", "value"))
+    assert (metric, value) == ("TELEMETRY_MEASURE", 15)
+
+
 @pytest.mark.parametrize("name", ["original.yaml", "greenhouse.yaml"])
 def test_messages_of_a_files_own_go_to_a_topic_that_is_made_for_them(
     place: Place, name: str
