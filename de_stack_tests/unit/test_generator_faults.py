@@ -7,11 +7,13 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from de_stack.contracts import load_all
 from de_stack.contracts.decode import decoder_for
+from de_stack.contracts.model import Grain
 from de_stack.sources.generator.config import load_config
 from de_stack.sources.generator.counts import FORMS, Counts
 from de_stack.sources.generator.events import Event, Events
@@ -193,6 +195,8 @@ def test_with_grain_day_late_means_after_the_day() -> None:
     daily = replace(STREAM, grain="day")
     off = off_of(Faults(late=0.1), SHAPE, daily, START, "here")
     assert off == Off(86400 + 600, 300 + 3600)
+    for grain in get_args(Grain):
+        off_of(Faults(late=0.1), SHAPE, replace(STREAM, grain=grain), START, "here")
 
 
 def test_a_fault_that_nobody_would_see_is_refused(tmp_path: Path) -> None:

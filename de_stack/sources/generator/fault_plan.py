@@ -17,7 +17,8 @@ from de_stack.sources.generator.shape import OBJECT, Shape, Slot
 if TYPE_CHECKING:
     from de_stack.contracts import Stream
 
-_GRAIN_S = {"hour": 3600.0, "day": 86400.0}
+# The longest that a period of each grain is.
+_GRAIN_S = {"hour": 3600.0, "day": 86400.0, "month": 31 * 86400.0}
 # The broker's clock decides what is of the future, and it may be asked minutes later.
 _MARGIN_S = 3600.0
 
@@ -25,8 +26,8 @@ _MARGIN_S = 3600.0
 def off_of(faults: Faults, shape: Shape, stream: Stream | None, start: datetime, where: str) -> Off:
     """How far off times must be so that late ones are late, and future ones refused.
 
-    A row is late when it comes after the end of its event hour (or day, with that grain) and the
-    allowed lateness: further back than both together it always is.
+    A row is late when it comes after the end of its event hour (day, month, with that grain) and
+    the allowed lateness: further back than both together it always is.
 
     Raises:
         ConfigError: no value of the message is the event's time, or it would be before history.
