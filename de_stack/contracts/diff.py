@@ -132,6 +132,10 @@ def _ordered(reparse: str) -> tuple[tuple[str, str, _Breaks, Callable[[Level], s
     def later(before: Any, after: Any) -> bool:
         return after > before
 
+    def fewer(before: Any, after: Any) -> bool:
+        # A sender whose form is gone, or is read otherwise now, has to change.
+        return any(envelope not in after for envelope in before)
+
     def of_topic(level: Level) -> str:
         anew = "make the topic anew, then de-stack offsets accept-topic"
         return anew if level == "major" else "de-stack init; new keys go to other partitions"
@@ -141,6 +145,7 @@ def _ordered(reparse: str) -> tuple[tuple[str, str, _Breaks, Callable[[Level], s
         ("retention", "retention", lower, lambda _: "de-stack init, when all has landed"),
         ("historyStart", "history_start", later, lambda _: reparse),
         ("maxFutureSkew", "max_future", lower, lambda _: reparse),
+        ("envelopes", "envelopes", fewer, lambda _: _NOTHING),
     )
 
 
@@ -186,4 +191,6 @@ def _field(old: Field, new: Field, reparse: str) -> Iterator[tuple[str, Level, s
 
 
 def _text(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from de_stack import naming
 from de_stack.contracts import odcs
+from de_stack.contracts.envelopes import envelopes_of
 from de_stack.contracts.fields import fields_of, key_of
 from de_stack.contracts.model import Stream
 from de_stack.contracts.words import ContractError, Words
@@ -100,6 +101,7 @@ def _stream(
     where = f"customProperties.streams.{entity}"
     reader = Words(path, where, words)
     team, owner = owner_of(path, contract)
+    fields, event_time = fields_of(path, obj), reader.text("eventTime")
     stream = Stream(
         domain=domain,
         entity=entity,
@@ -107,10 +109,10 @@ def _stream(
         description=obj.description or "",
         owner=owner,
         team=team,
-        fields=fields_of(path, obj),
+        fields=fields,
         key=key_of(path, obj),
         event_id=reader.text("eventId"),
-        event_time=reader.text("eventTime"),
+        event_time=event_time,
         wire_format=reader.choice("wireFormat", ("json",)),
         partitions=reader.whole("topicPartitions", 1, 1000),
         retention=_sla(path, contract, entity, "retention"),
@@ -128,6 +130,7 @@ def _stream(
         error_rate=_error_rate(path, contract, entity),
         error_rate_window=reader.duration("errorRateWindow", timedelta(days=1)),
         accounted_in=_account(path, where, reader.text("accountedIn", f"stats_{entity}.count")),
+        envelopes=envelopes_of(path, where, reader.listed("envelopes"), fields, event_time),
     )
     reader.done()
     _check_times(path, where, stream)

@@ -14,6 +14,7 @@ from de_stack.naming import stream_name
 
 FieldType = Literal["string", "integer", "number", "boolean", "timestamp", "date"]
 Grain = Literal["hour", "day", "month"]
+Path = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,23 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Envelope:
+    """Another form in which senders may give the collector a record; it never reaches the topic.
+
+    `paths` says for each field (by name) where its value may sit in the item, first choice first.
+    `defaults` are the texts of fields that stand at none of their paths.
+    """
+
+    name: str
+    paths: dict[str, tuple[Path, ...]]
+    defaults: dict[str, str]
+
+    def __str__(self) -> str:
+        """As a list of changes shows it."""
+        return self.name
+
+
+@dataclass(frozen=True)
 class Stream:
     """One stream: its records, where their identity and time come from, and what is promised.
 
@@ -49,6 +67,7 @@ class Stream:
     the share of messages against the contract that is put up with over `error_rate_window`.
     `generator_rate` is None where nobody makes events up. `accounted_in` is the published table,
     and the column whose sum is the number of its events.
+    `envelopes` are the collector's business only.
     """
 
     domain: str
@@ -74,6 +93,7 @@ class Stream:
     error_rate: float = 0.01
     error_rate_window: timedelta = timedelta(days=1)
     accounted_in: tuple[str, str] = ("", "")
+    envelopes: tuple[Envelope, ...] = ()
 
     @property
     def name(self) -> str:

@@ -117,6 +117,22 @@ class Words:
             raise self._bad(word, f"{value!r} is not a full hour")
         return moment
 
+    def mapping(self, word: str, default: dict[str, Any] | None = None) -> dict[str, Any]:
+        """A mapping of texts to anything; a word with a default may be missing."""
+        if default is not None and word not in self._words:
+            return default
+        value = self._take(word)
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            raise self._bad(word, f"{value!r} is not a mapping")
+        return value
+
+    def listed(self, word: str) -> list[Any]:
+        """A list; empty where the word is missing."""
+        value = self._words.pop(word, [])
+        if not isinstance(value, list):
+            raise self._bad(word, f"{value!r} is not a list")
+        return value
+
     def done(self) -> None:
         """Refuse words that nobody has read."""
         if self._words:

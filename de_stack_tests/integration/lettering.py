@@ -36,7 +36,7 @@ HOUR = partitions.floor(datetime.now(UTC), "hour") - timedelta(hours=1)
 HOT = measure("a", 9e12, HOUR)
 LOOSE = replace(
     STREAM,
-    version="1.1.0",
+    version="1.2.0",
     fields=tuple(replace(f, maximum=1e15) if f.name == "value" else f for f in STREAM.fields),
 )
 

@@ -26,7 +26,7 @@ STREAM = load_stream("telemetry.measures")
 # Between the others, and called as a column of every bronze table is.
 WIDER = replace(
     STREAM,
-    version="1.1.0",
+    version="1.2.0",
     fields=(*STREAM.fields[:1], Field("topic", ("topic",), "string"), *STREAM.fields[1:]),
 )
 

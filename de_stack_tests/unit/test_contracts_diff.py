@@ -12,12 +12,20 @@ from typer.testing import CliRunner
 from de_stack.cli import contracts as command
 from de_stack.contracts import Field, Stream
 from de_stack.contracts.diff import changes, is_raised_enough, needed
+from de_stack.contracts.model import Envelope
 from de_stack.failures import PermanentFailure
 from de_stack_tests.streams import AT, contract, stream, write_contract
 
 SIZE = Field("size", ("size",), "number", minimum=0, maximum=10)
 NAME = Field("name", ("name",), "string", required=True, max_length=5, allowed=("a", "b"))
 OLD = stream(SIZE, NAME)
+
+
+def test_a_form_that_is_gone_or_is_read_otherwise_breaks_its_senders() -> None:
+    old = same(envelopes=(FORM,))
+    for now in ((), (replace(FORM, paths={"at": (("then",),)}),)):
+        (found,) = changes({"x": old}, {"x": same(envelopes=now)})
+        assert (found.where, found.level) == ("envelopes", "major")
 
 
 def of_field(old: Field, **values: Any) -> Stream:
@@ -28,6 +36,7 @@ def same(**values: Any) -> Stream:
     return stream(SIZE, NAME, **values)
 
 
+FORM = Envelope("form", {"at": (("t",),)}, {})
 DAY = {"grain": "day"}
 CASES: list[tuple[str, Stream, str, str, str]] = [
     # what, new stream, where, level, part of what follows
@@ -74,6 +83,7 @@ CASES: list[tuple[str, Stream, str, str, str]] = [
     + ("minor", "reparse"),
     ("less of the future", same(max_future=OLD.max_future / 2), "maxFutureSkew")
     + ("major", "reparse"),
+    ("another form", same(envelopes=(FORM,)), "envelopes", "minor", ""),
     ("more of the future", same(max_future=OLD.max_future * 2), "maxFutureSkew")
     + ("minor", "reparse"),
     ("other lateness", same(allowed_lateness=OLD.look_back), "allowedLateness", "minor", "rebuild"),

@@ -76,6 +76,15 @@ def test_a_small_contract_is_right_before_it_is_broken(tmp_path: Path) -> None:
     assert (stream.error_rate, stream.error_rate_window) == (0.01, timedelta(days=1))
 
 
+def test_an_envelope_says_where_each_field_may_sit(tmp_path: Path) -> None:
+    broken = contract()
+    envelope(fields={"at": "body.t", "id": ["host.ip", "host"]}, defaults={"id": "x"})(broken)
+    (stream,) = load_file(write_contract(tmp_path, broken))
+    (found,) = stream.envelopes
+    assert found.paths == {"at": (("body", "t"),), "id": (("host", "ip"), ("host",))}
+    assert (found.name, found.defaults) == ("e", {"id": "x"})
+
+
 def test_the_reserved_names_are_the_columns_that_every_silver_table_has() -> None:
     assert {name for name, _, _ in IDENTITY} == RESERVED
 
@@ -106,6 +115,11 @@ def add_sla(word: str, **values: Any) -> Callable[[Node], None]:
 
 def add_prop(**values: Any) -> Callable[[Node], None]:
     return lambda c: c["schema"][0]["properties"].append(values)
+
+
+def envelope(**values: Any) -> Callable[[Node], None]:
+    right = {"name": "e", "fields": {"at": "t", "id": "i"}}
+    return change_word("envelopes", [right | values])
 
 
 def twice(*places: Callable[[Node], None]) -> Callable[[Node], None]:
@@ -212,6 +226,23 @@ BROKEN: list[tuple[str, Callable[[Node], Any], str, str]] = [
     ),
     ("below another", change_prop(physicalName="id.size"), "size.physicalName", "way of id"),
     ("above another", change_prop("at", physicalName="size"), "at.physicalName", "way of size"),
+    # other forms
+    ("an envelope that is none", change_word("envelopes", ["x"]), "envelopes.0", "mapping"),
+    ("one envelope", change_word("envelopes", {"name": "x"}), "envelopes", "list"),
+    ("an unknown word", envelope(feilds={}), "envelopes.0", "feilds"),
+    ("an unknown field", envelope(fields={"sise": "x"}), "envelopes.0", "sise"),
+    ("an empty part of a path", envelope(fields={"at": "a..b"}), "fields.at", "a..b"),
+    ("no path", envelope(fields={"at": []}), "fields.at", "path"),
+    ("no event time", envelope(fields={"id": "x"}, defaults={"at": "x"}), "defaults.at", "texts"),
+    ("no path of the event time", envelope(fields={"id": "x"}), "fields", "the event time"),
+    ("a field left out", envelope(fields={"at": "t"}), "fields", "needs id"),
+    ("a default that is a number", envelope(defaults={"id": 1}), "defaults.id", "texts"),
+    (
+        "two envelopes of one name",
+        change_word("envelopes", [{"name": "e", "fields": {"at": "t", "id": "i"}}] * 2),
+        "envelopes.1.name",
+        "twice",
+    ),
     # key
     ("no key", change_prop("id", primaryKey=False), "schema.things", "primaryKey"),
     ("an optional key", change_prop("id", required=False), "things.id", "required"),
