@@ -5,6 +5,14 @@ settings, checks, dbt sources). Does not belong here: moving data, clients, Dags
 """
 
 from de_stack.contracts.load import ContractError, load_all, load_file, load_stream
-from de_stack.contracts.model import Field, Stream
+from de_stack.contracts.model import Envelope, Field, Stream
 
-__all__ = ["ContractError", "Field", "Stream", "load_all", "load_file", "load_stream"]
+__all__ = [
+    "ContractError",
+    "Envelope",
+    "Field",
+    "Stream",
+    "load_all",
+    "load_file",
+    "load_stream",
+]

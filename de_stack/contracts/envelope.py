@@ -10,6 +10,11 @@ from typing import Any
 
 Headers = list[tuple[str, bytes]]
 
+# On what a source has refused and sent all the same, so that it becomes a dead letter:
+# `<contract version> <code>:<field>: <reason>`.
+REJECTED = "de_stack_rejected"
+_MOST_REASON = 500
+
 
 def message_key(names: tuple[str, ...], record: dict[str, Any]) -> bytes:
     """Kafka key of a record: the text of its key field, or a JSON array of several."""
@@ -38,3 +43,13 @@ def event_headers(event_id: str, source: str, kind: str, time: str) -> Headers:
         ("ce_time", time.encode()),
         ("content-type", b"application/json"),
     ]
+
+
+def rejected_header(version: str, error: str) -> tuple[str, bytes]:
+    """The header that makes landing a dead letter of a message.
+
+    Args:
+        version: of the contract that refuses it; another one judges the message anew.
+        error: `code:field: reason`, as bronze keeps it.
+    """
+    return REJECTED, f"{version} {error[:_MOST_REASON]}".encode(errors="replace")

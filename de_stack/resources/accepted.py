@@ -1,9 +1,9 @@
-"""How many events the collector has accepted, over all its lives.
+"""How many events the collector has accepted, and refused and kept, over all its lives.
 
-Belongs here: the name and place of that number, and reading it without a server. Does not belong
+Belongs here: names and place of these numbers, reading them without a server. Does not belong
 here: counting (`collector/meters.py`).
 
-The number lives in memory-mapped files, one per process that ever was a collector here: a `kill -9`
+A number lives in memory-mapped files, one per process that ever was a collector here: a `kill -9`
 loses nothing of it, a power cut may lose the last seconds. It is kept for each topic, so that the
 namespaces of one home have numbers of their own; without a namespace a topic is called as its
 stream is.
@@ -14,6 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 
 ACCEPTED = "de_stack_collector_accepted"
+KEPT = "de_stack_collector_kept"
 
 
 def metrics_folder(home: Path) -> Path:
@@ -23,6 +24,15 @@ def metrics_folder(home: Path) -> Path:
 
 def accepted_total(home: Path, topic: str) -> int:
     """Events for `topic` that were answered with "accepted"; 0 where no collector ever ran."""
+    return _total(home, topic, ACCEPTED)
+
+
+def kept_total(home: Path, topic: str) -> int:
+    """Events that were refused and are in `topic` as dead letters."""
+    return _total(home, topic, KEPT)
+
+
+def _total(home: Path, topic: str, name: str) -> int:
     from prometheus_client.multiprocess import MultiProcessCollector
 
     # A file of no bytes belongs to a process that has not counted anything yet.
@@ -31,5 +41,5 @@ def accepted_total(home: Path, topic: str) -> int:
         int(sample.value)
         for metric in MultiProcessCollector.merge(files, accumulate=True)
         for sample in metric.samples
-        if sample.name == f"{ACCEPTED}_total" and sample.labels.get("stream") == topic
+        if sample.name == f"{name}_total" and sample.labels.get("stream") == topic
     )
