@@ -47,11 +47,15 @@ class FakeMeters:
 
     def __init__(self) -> None:
         self.accepted_events: Counter[str] = Counter()
+        self.kept_events: Counter[str] = Counter()
         self.rejects: Counter[str] = Counter()
         self.answers: Counter[int] = Counter()
 
     def accepted(self, topic: str, events: int) -> None:
         self.accepted_events[topic] += events
+
+    def kept(self, topic: str, events: int) -> None:
+        self.kept_events[topic] += events
 
     def rejected(self, topic: str, code: str) -> None:  # noqa: ARG002
         self.rejects[code] += 1

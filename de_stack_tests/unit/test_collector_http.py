@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import pytest
 
 from de_stack.contracts import load_all
 from de_stack.contracts.decode import decoder_for
+from de_stack.contracts.envelope import REJECTED
 from de_stack.contracts.schemas import json_schema
 from de_stack.contracts.topics import MAX_MESSAGE_BYTES
 from de_stack.failures import TransientFailure
@@ -22,6 +24,7 @@ from de_stack.sources.collector.app import make_app
 from de_stack.sources.collector.check import Check
 from de_stack.sources.collector.door import Door
 from de_stack.sources.collector.kafka_producer import TooLarge
+from de_stack.sources.collector.normalise import normaliser_for
 from de_stack.sources.collector.receive import Entrance, Limits, Receiver
 from de_stack.sources.collector.under_way import Budget
 from de_stack_tests.fakes import FakeMeters, FakeProducer
@@ -60,10 +63,11 @@ def event(event_id: str, **changes: object) -> dict:
 def house() -> SimpleNamespace:
     """A collector on a fake Kafka, and `ask` to send it a request."""
     stream, producer, meters = load_all()[STREAM], FakeProducer(), FakeMeters()
-    limits = Limits(body_bytes=2 << 20, items=50, request_seconds=0.3, read_seconds=0.3)
+    limits = Limits(body_bytes=2 << 20, items=50, requests=4, request_seconds=0.3, read_seconds=0.3)
     budget = Budget(4 << 20)
     door = Door(lambda: producer, budget)
-    entrances = {STREAM: Entrance("topic", Check(stream, decoder_for(stream)), json_schema(stream))}
+    check = Check(stream, decoder_for(stream), normaliser_for(stream))
+    entrances = {STREAM: Entrance("topic", check, json_schema(stream))}
     ids = (f"made-{n}" for n in itertools.count(1))
     receiver = Receiver(entrances, door, meters, limits, lambda: NOW, lambda: next(ids))  # type: ignore[arg-type]
     app = make_app(receiver, budget)
@@ -148,8 +152,125 @@ def test_bad_items_of_a_batch_do_not_hold_back_the_good_ones(house: SimpleNamesp
         (422, "envelope", "id"),
         (202, None, None),
     ]
-    assert len(house.producer.sent) == house.meters.accepted_events["topic"] == 2
+    assert house.meters.accepted_events["topic"] == 2
+    assert house.meters.kept_events["topic"] == 3
     assert house.meters.rejects == {"wrong_type": 1, "envelope": 2}
+
+
+def test_a_refused_item_goes_to_kafka_as_it_came_with_the_verdict_and_is_said_to_be_kept(
+    house: SimpleNamespace,
+) -> None:
+    bad = b'{ "source_id":"oven", "metric":"heat","value":"hot","measured_at":1772362800 }'
+    told = house.ask(bad, JSON | {"ce-id": "e-1"}).json()
+    assert (told["status"], told["code"], told["field"], told["kept"]) == (
+        422,
+        "wrong_type",
+        "value",
+        True,
+    )
+    ((_, message),) = house.producer.sent
+    headers = dict(message.headers)
+    assert (message.value, message.key, headers["ce_id"]) == (bad, b"oven", b"e-1")
+    version = load_all()[STREAM].version
+    assert headers[REJECTED].decode() == f"{version} wrong_type:value: {told['reason']}"
+    assert house.meters.accepted_events["topic"] == 0
+
+
+@pytest.mark.parametrize("event_id", ["", "x" * 257])
+def test_an_id_that_is_refused_is_nobodys_identity(house: SimpleNamespace, event_id: str) -> None:
+    assert house.ask([event(event_id)], BATCH).json()["items"][0]["field"] == "id"
+    ((_, message),) = house.producer.sent
+    assert "ce_id" not in dict(message.headers)
+    assert REJECTED in dict(message.headers)
+
+
+def test_a_refused_item_that_kafka_does_not_take_is_to_be_sent_again(
+    house: SimpleNamespace,
+) -> None:
+    house.producer.fates = {b"{": AWAY}
+    good = json.dumps(measure()).encode()
+    answer = house.ask(good + b"\n{\n", {"content-type": "application/x-ndjson"})
+    assert [i["status"] for i in answer.json()["items"]] == [202, 503]
+    house.producer.away = AWAY
+    answer = house.ask(measure(value="hot"))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert not house.meters.rejects
+    assert house.meters.kept_events["topic"] == 0
+
+
+def test_what_is_too_large_to_be_a_dead_letter_says_that_it_is_not_kept(
+    house: SimpleNamespace,
+) -> None:
+    bad = measure(value="hot", pad="")
+    bad["pad"] = "x" * (MAX_MESSAGE_BYTES - len(json.dumps(bad)))
+    told = house.ask(bad).json()
+    assert (told["status"], told["kept"]) == (413, False)
+    assert "refused for wrong_type:value" in told["reason"]
+    assert house.ask(b"[1,").json()["kept"] is False
+    assert house.meters.rejects == {"too_large": 1, "malformed": 1}
+    assert not house.producer.sent
+
+
+def test_a_request_with_a_key_gives_the_same_ids_again_and_says_so(house: SimpleNamespace) -> None:
+    key = JSON | {"idempotency-key": "load 7"}
+    batch = [measure(), measure(), measure(value="hot")]
+    first, again = (house.ask(batch, key).json() for _ in range(2))
+    assert first == again
+    assert first["ids"] == "idempotency-key"
+    ids = [i["id"] for i in first["items"]]
+    assert len(set(ids)) == 3
+    # As anybody can compute them.
+    raw = json.dumps(measure()).encode()
+    known = [i["id"] for i in house.ask(b"[" + raw + b"]", key).json()["items"]]
+    namespace = uuid.uuid5(uuid.NAMESPACE_URL, "de_stack/collector/idempotency-key")
+    assert known == [str(uuid.uuid5(namespace, f"{STREAM}\nload 7\n0\n{raw.decode()}"))]
+    # In another form of the request, too; other keys, other bytes, other places: other ids.
+    lines = raw + b"\n" + raw
+    told = house.ask(lines, key | {"content-type": "application/x-ndjson"}).json()
+    assert [i["id"] for i in told["items"]] == [known[0], ids[1]]
+    assert house.ask(b" " + raw, key).json()["id"] == known[0]
+    others = [
+        house.ask(batch, JSON | {"idempotency-key": "load 8"}),
+        house.ask([measure(value=2)] * 3, key),
+    ]
+    for other in others:
+        assert not {i["id"] for i in other.json()["items"]} & set(ids)
+
+
+def test_a_key_does_not_take_the_place_of_an_id(house: SimpleNamespace) -> None:
+    key = {"idempotency-key": "k"}
+    told = house.ask(measure(), JSON | key | {"ce-id": "mine"}).json()
+    assert (told["id"], told["ids"]) == ("mine", "given")
+    told = house.ask([event("a")], BATCH | key).json()
+    assert (told["items"][0]["id"], told["ids"]) == ("a", "given")
+    assert "ids" not in house.ask(measure()).json()
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\tb", "\xfc"])
+def test_a_key_that_cannot_be_one_is_refused(house: SimpleNamespace, key: str) -> None:
+    answer = house.ask(measure(), JSON | {"idempotency-key": key.encode("latin-1")})
+    assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key")
+    assert not house.producer.sent
+
+
+def test_too_many_requests_at_once_are_told_when_to_come_back(house: SimpleNamespace) -> None:
+    house.producer.holding = True
+
+    async def story() -> None:
+        transport = httpx.ASGITransport(house.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://c") as client:
+            asked = [asyncio.create_task(client.post(URL, json=measure())) for _ in range(4)]
+            await _until(lambda: len(house.producer.waiting) == 4)
+            more = await client.post(URL, json=measure())
+            assert (more.status_code, more.json()["code"]) == (503, "busy")
+            assert more.headers["retry-after"] == "1"
+            for settled in list(house.producer.waiting):
+                settled(None)
+            assert {(await one).status_code for one in asked} == {202}
+            house.producer.holding = False
+            assert (await client.post(URL, json=measure())).status_code == 202
+
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize(
@@ -178,7 +299,9 @@ def test_what_cannot_be_accepted_is_refused_with_code_and_field(
     answer = house.ask(body)
     told = answer.json()
     assert (answer.status_code, told["code"], told.get("field")) == (status, code, field)
-    assert not house.producer.sent
+    kept = [dict(message.headers)[REJECTED] for _, message in house.producer.sent]
+    assert len(kept) == told["kept"] == house.meters.kept_events["topic"]
+    assert house.meters.rejects == {code: 1}
     assert house.budget.used == 0
 
 

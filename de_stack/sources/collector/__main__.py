@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from de_stack.failures import Failure, PermanentFailure
 from de_stack.settings import Settings
-from de_stack.sources.collector.body import new_id
 from de_stack.sources.collector.check import Check
 from de_stack.sources.collector.door import Door
+from de_stack.sources.collector.ids import new_id
 from de_stack.sources.collector.meters import Meters
 from de_stack.sources.collector.receive import Entrance, Limits, Receiver
 from de_stack.sources.collector.under_way import Budget, Producer
@@ -37,10 +37,13 @@ def build(settings: Settings, open_producer: Callable[[], Producer], limits: Lim
     from de_stack.contracts.decode import decoder_for
     from de_stack.contracts.schemas import json_schema
     from de_stack.sources.collector.app import make_app
+    from de_stack.sources.collector.normalise import normaliser_for
 
     entrances = {
         name: Entrance(
-            settings.names.topic(s.domain, s.entity), Check(s, decoder_for(s)), json_schema(s)
+            settings.names.topic(s.domain, s.entity),
+            Check(s, decoder_for(s), normaliser_for(s)),
+            json_schema(s),
         )
         for name, s in load_all().items()
     }
@@ -84,7 +87,8 @@ def serve(settings: Settings, port: int) -> None:
         port=port,
         log_config=None,
         access_log=False,
-        limit_concurrency=512,
+        # The application says 503 with Retry-After long before; idle connections count here, too.
+        limit_concurrency=4 * limits.requests,
         timeout_graceful_shutdown=int(limits.request_seconds + limits.read_seconds),
     )
     # uvicorn raises the signal again once it has shut down: by then there is nothing left to end.

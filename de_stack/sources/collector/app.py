@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -42,12 +43,14 @@ def make_app(receiver: Receiver, budget: Budget) -> Starlette:
             Route("/metrics", handlers.metrics),
         ],
         lifespan=lifespan,
+        exception_handlers={HTTPException: _refused_by_starlette},
     )
 
 
 class _Handlers:
     def __init__(self, receiver: Receiver, budget: Budget) -> None:
         self._receiver, self._budget, self._limits = receiver, budget, receiver.limits
+        self._open = 0
 
     async def stream(self, request: Request) -> Response:
         """`/v1/streams/{stream}`: POST sends events in, GET tells what they look like."""
@@ -61,6 +64,17 @@ class _Handlers:
         return Response(body, media_type="application/schema+json")
 
     async def _events(self, request: Request) -> Response:
+        if self._open >= self._limits.requests:
+            found = refuse(503, "busy", f"{self._open} requests are open")
+            self._receiver.meters.answered(found.status)
+            return _response(found)
+        self._open += 1
+        try:
+            return await self._event_body(request)
+        finally:
+            self._open -= 1
+
+    async def _event_body(self, request: Request) -> Response:
         begun, chunks = time.monotonic(), []
         stream = request.path_params["stream"]
         content_type = request.headers.get("content-type", "")
@@ -74,7 +88,7 @@ class _Handlers:
                 found = await self._receiver.receive(stream, request.headers, body, left)
         finally:
             self._budget.give(sum(len(c) for c in chunks))
-        self._receiver.meters.answered(found.status)
+        self._receiver.count(stream, found)
         return _response(found)
 
     async def _read(self, request: Request, chunks: list[bytes]) -> Answer | None:
@@ -107,6 +121,14 @@ class _Handlers:
         """Prometheus text."""
         page, content_type = self._receiver.meters.page()
         return Response(page, media_type=content_type)
+
+
+async def _refused_by_starlette(_request: Request, error: Exception) -> Response:
+    """An unknown path or method, in the form of all our answers."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these only
+    found = refuse(error.status_code, "no_such_way", error.detail)
+    body = msgspec.json.encode(found.body)
+    return Response(body, found.status, error.headers, "application/json")
 
 
 def _response(found: Answer) -> Response:

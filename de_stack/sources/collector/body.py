@@ -11,24 +11,24 @@ about an item (`check.py`).
 | application/cloudevents+json       | one CloudEvent, structured             | its `id`       |
 | application/cloudevents-batch+json | an array of CloudEvents (may be empty) | `id` of each   |
 
-An id that is absent is made (uuid4) and told in the answer. The bytes of an item are kept as they
-were sent: nothing is parsed and written anew.
+An id that is absent is made (`ids.py`) and told in the answer. The bytes of an item are kept as
+they were sent: nothing is parsed and written anew.
 """
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
+
+from de_stack.sources.collector.ids import IdFor, made, new_id
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 EVENT, EVENT_BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 CONTENT_TYPES = (JSON, NDJSON, EVENT, EVENT_BATCH)
 MAX_ID = 256
-
-NewId = Callable[[], str]
+_ANY_ID = made(new_id)
 
 
 class BodyError(Exception):
@@ -61,18 +61,13 @@ class _CloudEvent(msgspec.Struct):
 _CLOUD_EVENT = msgspec.json.Decoder(_CloudEvent)
 
 
-def new_id() -> str:
-    """An id for an event that came without one."""
-    return str(uuid.uuid4())
-
-
 def media_type(content_type: str) -> str:
     """`application/json` of `Application/JSON; charset=utf-8`."""
     return content_type.partition(";")[0].strip().lower()
 
 
 def read_body(
-    media: str, headers: Mapping[str, str], body: bytes, make_id: NewId = new_id
+    media: str, headers: Mapping[str, str], body: bytes, id_for: IdFor = _ANY_ID
 ) -> tuple[list[Item], bool]:
     """The items of a body, and whether it was a batch.
 
@@ -81,17 +76,19 @@ def read_body(
     """
     if media == JSON:
         if body.lstrip(b" \t\r\n")[:1] == b"[":
-            return [_item(make_id(), raw) for raw in _elements(body)], True
+            return [_item(id_for(i, raw), raw) for i, raw in enumerate(_elements(body))], True
         if not body.strip():
             msg = "the body is empty"
             raise BodyError(msg)
         given = {name: headers.get(f"ce-{name}", "") for name in ("source", "type", "time")}
-        return [_item(headers.get("ce-id", make_id()), body, **given)], False
+        event_id = headers.get("ce-id")
+        event_id = id_for(0, body.strip()) if event_id is None else event_id
+        return [_item(event_id, body, **given)], False
     if media == NDJSON:
-        return [_item(make_id(), line) for line in _lines(body)], True
+        return [_item(id_for(i, line), line) for i, line in enumerate(_lines(body))], True
     if media == EVENT:
-        return [_event(body, make_id)], False
-    return [_event(raw, make_id) for raw in _elements(body)], True
+        return [_event(body, id_for, 0)], False
+    return [_event(raw, id_for, i) for i, raw in enumerate(_elements(body))], True
 
 
 def _elements(body: bytes) -> list[bytes]:
@@ -113,12 +110,12 @@ def _item(event_id: str, data: bytes, source: str = "", type: str = "", time: st
     return Item(event_id[:MAX_ID], data, source, type, time, refusal)
 
 
-def _event(raw: bytes, make_id: NewId) -> Item:
+def _event(raw: bytes, id_for: IdFor, index: int) -> Item:
     """One CloudEvent in structured form; without an `id` it is not one."""
     try:
         event = _CLOUD_EVENT.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Item(make_id(), raw, refusal=("envelope", None, str(error)[:200]))
+        return Item(id_for(index, raw), raw, refusal=("envelope", None, str(error)[:200]))
     if not event.data:
         refusal = ("envelope", "data", "has no data (data_base64 is not read)")
         return Item(event.id, raw, refusal=refusal)

@@ -20,6 +20,10 @@ from de_stack.sources.collector.under_way import Budget, Parcel, Producer
 log = logging.getLogger(__name__)
 
 
+class Busy(TransientFailure):
+    """As many bytes are under way as may be."""
+
+
 class Door:
     """Sends messages through one producer, which is opened on first use and again when it broke."""
 
@@ -48,7 +52,7 @@ class Door:
             return []
         size = sum(len(m.value) for m in messages)
         if not self._budget.take(size):
-            busy = TransientFailure("take the events in", "too many bytes are under way")
+            busy = Busy("take the events in", "too many bytes are under way")
             return [busy] * len(messages)
         # The bytes stay counted until the producer lets go of them, however long that takes.
         parcel = Parcel(len(messages), lambda: self._budget.give(size))

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from de_stack.resources.accepted import ACCEPTED, metrics_folder
+from de_stack.resources.accepted import ACCEPTED, KEPT, metrics_folder
 
 
 class Meters:
@@ -35,6 +35,9 @@ class Meters:
         self._rejected = prometheus.Counter(
             "de_stack_collector_rejected", "Events refused.", ["stream", "code"], registry=None
         )
+        self._kept = prometheus.Counter(
+            KEPT, "Refused events that Kafka has as dead letters.", ["stream"], registry=None
+        )
         self._answers = prometheus.Counter(
             "de_stack_collector_answers", "Answers by HTTP status.", ["status"], registry=None
         )
@@ -47,6 +50,11 @@ class Meters:
         """Kafka has acknowledged them; to be called before the client hears of it."""
         if events:
             self._accepted.labels(topic).inc(events)
+
+    def kept(self, topic: str, events: int) -> None:
+        """They were refused, and Kafka has acknowledged them as dead letters."""
+        if events:
+            self._kept.labels(topic).inc(events)
 
     def rejected(self, topic: str, code: str) -> None:
         """One event was refused."""

@@ -14,9 +14,17 @@ from typing import Any
 
 from de_stack.failures import Failure
 from de_stack.sources.collector.answer import Answer, Result, answer, refuse
-from de_stack.sources.collector.body import CONTENT_TYPES, BodyError, NewId, media_type, read_body
-from de_stack.sources.collector.check import Check, Message, Refusal
-from de_stack.sources.collector.door import Door
+from de_stack.sources.collector.body import (
+    CONTENT_TYPES,
+    EVENT,
+    EVENT_BATCH,
+    BodyError,
+    media_type,
+    read_body,
+)
+from de_stack.sources.collector.check import Check, Checked
+from de_stack.sources.collector.door import Busy, Door
+from de_stack.sources.collector.ids import HEADER, BadKey, NewId, key_of, keyed, made
 from de_stack.sources.collector.kafka_producer import TooLarge
 from de_stack.sources.collector.meters import Meters
 
@@ -29,6 +37,7 @@ class Limits:
 
     body_bytes: int = 8 << 20
     items: int = 10_000
+    requests: int = 512
     under_way_bytes: int = 64 << 20
     read_seconds: float = 5.0
     request_seconds: float = 9.0
@@ -71,23 +80,34 @@ class Receiver:
         known = list(self.entrances)
         return refuse(404, "unknown_stream", f"no stream {stream!r}", known=known)
 
+    def count(self, stream: str, found: Answer) -> None:
+        """Count a request; a body that is refused as a whole is one reject, whatever was in it."""
+        self.meters.answered(found.status)
+        is_whole = "id" not in found.body and "code" in found.body
+        if is_whole and found.status < 500 and stream in self.entrances:
+            self.meters.rejected(self.entrances[stream].topic, found.body["code"])
+
     async def receive(
         self, stream: str, headers: Mapping[str, str], body: bytes, seconds: float
     ) -> Answer:
         """Check, produce and count what is in a body; the answer comes within `seconds`."""
         media = media_type(headers.get("content-type", ""))
         try:
-            items, is_batch = read_body(media, headers, body, self.make_id)
+            key = key_of(headers)
+            id_for = made(self.make_id) if key is None else keyed(stream, key)
+            items, is_batch = read_body(media, headers, body, id_for)
+        except BadKey as error:
+            return refuse(400, "idempotency_key", str(error))
         except BodyError as error:
             return refuse(400, "malformed", str(error))
         if len(items) > self.limits.items:
             return refuse(413, "too_many", f"{len(items)} items, at most {self.limits.items}")
         entrance, received = self.entrances[stream], self.now()
         checked = [entrance.check(item, received) for item in items]
-        good = [c for c in checked if isinstance(c, Message)]
-        sent = iter(await self.door.send(entrance.topic, good, seconds))
+        messages = [c.message for c in checked if c.message is not None]
+        sent = iter(await self.door.send(entrance.topic, messages, seconds))
         results = [
-            _refused(item.id, c) if isinstance(c, Refusal) else _produced(item.id, next(sent))
+            _result(item.id, c, next(sent) if c.message is not None else None)
             for item, c in zip(items, checked, strict=True)
         ]
         away = [r for r in results if r.status == 503]
@@ -97,18 +117,25 @@ class Receiver:
         for result in results:
             if result.code and result.status != 503:
                 self.meters.rejected(entrance.topic, result.code)
+        self.meters.kept(entrance.topic, sum(r.kept for r in results))
         # Counted before the client hears of it: whatever was answered with 202 is in the number.
         self.meters.accepted(entrance.topic, sum(r.status == 202 for r in results))
-        return answer(results, is_batch)
+        # Whose the ids are, for a client that relies on its key.
+        own = media in (EVENT, EVENT_BATCH) or (not is_batch and "ce-id" in headers)
+        ids = None if key is None else "given" if own else HEADER
+        return answer(results, is_batch, ids)
 
 
-def _refused(event_id: str, refusal: Refusal) -> Result:
-    return Result(event_id, refusal.status, refusal.code, refusal.field, refusal.reason)
-
-
-def _produced(event_id: str, failure: Failure | None) -> Result:
-    if failure is None:
-        return Result(event_id, 202)
+def _result(event_id: str, checked: Checked, failure: Failure | None) -> Result:
+    refusal = checked.refusal
     if isinstance(failure, TooLarge):
         return Result(event_id, 413, "too_large", None, failure.got)
-    return Result(event_id, 503, "kafka_away", None, str(failure))
+    if isinstance(failure, Busy):
+        return Result(event_id, 503, "busy", None, str(failure))
+    if failure is not None:
+        # A refused item, too: it is to be a dead letter, and Kafka has not got it.
+        return Result(event_id, 503, "kafka_away", None, str(failure))
+    if refusal is None:
+        return Result(event_id, 202)
+    kept = checked.message is not None
+    return Result(event_id, refusal.status, refusal.code, refusal.field, refusal.reason, kept)

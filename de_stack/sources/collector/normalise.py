@@ -1,0 +1,85 @@
+"""An item that the strict decoder has refused -> the bytes that its sender may have meant.
+
+Belongs here: times in other forms, records in an envelope. Does not belong here: whether the result
+holds the contract (the strict decoder is asked again), what a time is (`times.py`).
+
+Only what has to change does: a time's text is replaced where it stands, all around it stays byte
+for byte. An item in an envelope is written anew from the values at the envelope's paths, each as it
+was spelled; what else the sender's transport added does not come along.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from de_stack.sources.collector.spans import spans
+from de_stack.sources.collector.times import rfc3339
+
+if TYPE_CHECKING:
+    from de_stack.contracts import Envelope, Field, Stream
+
+Normalise = Callable[[bytes], bytes | None]
+
+
+def normaliser_for(stream: Stream) -> Normalise:
+    """A function (item) -> other bytes for it; None where there is nothing to mend."""
+    times = [f.path for f in stream.fields if f.type == "timestamp"]
+    event_time = stream.field(stream.event_time)
+
+    def normalise(data: bytes) -> bytes | None:
+        try:
+            text = data.decode()
+            if not spans(text, event_time.path):
+                text = next(
+                    filter(None, (_out_of(e, stream, text) for e in stream.envelopes)), text
+                )
+            mended = _with_times(text, times).encode()
+        except (ValueError, RecursionError):
+            # The strict decoder has said already what is wrong with it.
+            return None
+        return None if mended == data else mended
+
+    return normalise
+
+
+def _with_times(text: str, paths: list[tuple[str, ...]]) -> str:
+    places = sorted((span for path in paths for span in spans(text, path)), reverse=True)
+    for begin, end in places:
+        if time := rfc3339(text[begin:end]):
+            text = text[:begin] + time + text[end:]
+    return text
+
+
+def _out_of(envelope: Envelope, stream: Stream, text: str) -> str | None:
+    """The record in an envelope; None where the item is not in it: it has no event time there."""
+    if not _values(envelope, stream.event_time, text):
+        return None
+    members: list[tuple[Field, str]] = []
+    for field in stream.fields:
+        found = _values(envelope, field.name, text)
+        if not found and field.name in envelope.defaults:
+            found = [json.dumps(envelope.defaults[field.name])]
+        # All, if a key stands twice: which of them was meant is not for us to say.
+        members += [(field, value) for value in found]
+    return _object(members, 0)
+
+
+def _values(envelope: Envelope, name: str, text: str) -> list[str]:
+    for path in envelope.paths.get(name, ()):
+        found = [text[slice(*span)] for span in spans(text, path)]
+        if found and found != ["null"]:
+            return found
+    return []
+
+
+def _object(members: list[tuple[Field, str]], depth: int) -> str:
+    """The JSON object that has each value at its field's path."""
+    parts: list[str] = []
+    for part in dict.fromkeys(field.path[depth] for field, _ in members):
+        below = [m for m in members if m[0].path[depth] == part]
+        leaves = [value for field, value in below if len(field.path) == depth + 1]
+        values = leaves or [_object(below, depth + 1)]
+        parts += [f"{json.dumps(part)}:{value}" for value in values]
+    return "{" + ",".join(parts) + "}"
