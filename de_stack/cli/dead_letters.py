@@ -190,13 +190,22 @@ def _print(found: list[Letter]) -> None:
 
     from de_stack.flow.letters import shown
 
-    table = Table("letter", "taken", "code", "field", "reason", "message", "then")
+    table = Table("letter", "taken", "source", "code", "field", "reason", "message", "then")
     for letter in found:
         at = f"{letter.broker_time:%Y-%m-%d %H:%M:%S}"
         then = "resolved" if letter.resolved_by else letter.replayed_as or "open"
         place = f"{letter.position.partition}:{letter.position.offset}"
         message = (shown(letter.value) or "-")[:60]
-        row = (place, at, letter.code, letter.field or "-", letter.reason, message, then)
+        row = (
+            place,
+            at,
+            letter.source,
+            letter.code,
+            letter.field or "-",
+            letter.reason,
+            message,
+            then,
+        )
         table.add_row(*map(Text, row))
     Console().print(table if found else "no dead letter")
 

@@ -23,7 +23,7 @@ from de_stack.flow.ledger import Ledger
 from de_stack.flow.letter_ledger import LetterLedger
 from de_stack.flow.letters import REPLAY_OF
 from de_stack.flow.publish import WHOLE, claim
-from de_stack.flow.serving import ServingTable, ensure
+from de_stack.flow.serving import ServingTable
 from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
 
@@ -124,7 +124,7 @@ def _slices(landings: Iterable[dict[str, Any]]) -> str:
 
 
 def _made(connection: Connection, table: ServingTable, consumer: str) -> bool:
-    made = ensure(connection, table)
+    made = shelf.make(connection, table)
     if made:
         connection.execute("delete from de_stack.applied where consumer = %s", (consumer,))
     return made

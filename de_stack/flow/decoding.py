@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from de_stack.contracts.columns import columns_for, kernels
+from de_stack.contracts.columns import Columns, columns_for, kernels
+from de_stack.contracts.envelope import REJECTED
 from de_stack.flow.bronze import HEADERS, record_fields
 from de_stack.flow.letters import REPLAY_OF
 
@@ -38,6 +39,9 @@ def decode_batches(
     The id is the producer's (contract `eventId`); a row without one is identified by where it lies,
     so that nothing is ever merged by accident. A replay lies where the letter that it repeats does.
 
+    A message that its source has refused (`REJECTED`) is a bad one, for the reason that the source
+    gave, as long as the contract is the one that refused it; with another one the decoder judges.
+
     On a topic that carries its producers' clocks a stamp may be anything, or -1 for none. One that
     is before the history or after now (and the skew that the contract allows) is no time of
     receipt: the time of this reading stands in for it.
@@ -52,7 +56,8 @@ def decode_batches(
         columns = columns_for(stream)
         for batch in batches:
             broker = _received(batch.column("timestamp"), *believed, now)
-            decoded = columns(batch.column("value"), broker)
+            headers = batch.column("headers")
+            decoded = _judged(stream, columns(batch.column("value"), broker), headers)
             made = {
                 "partition": batch.column("partition"),
                 "offset": batch.column("offset"),
@@ -61,7 +66,7 @@ def decode_batches(
                 "event_time": decoded.event_time,
                 "error": decoded.error,
                 "key": batch.column("key"),
-                "headers": batch.column("headers"),
+                "headers": headers,
                 "value": batch.column("value"),
                 "record": decoded.record,
             }
@@ -81,6 +86,31 @@ def _received(stamps: pa.Array, first: datetime, last: datetime, otherwise: date
     # Arrow's functions are made at run time: pyright knows none of them.
     is_believed = pc.and_(pc.greater_equal(given, low), pc.less_equal(given, high))  # type: ignore
     return pc.if_else(is_believed, given, instead)  # type: ignore
+
+
+def _judged(stream: Stream, decoded: Columns, headers: pa.Array) -> Columns:
+    """What was decoded, less what its source has refused with this contract."""
+    import pyarrow as pa
+
+    pc = kernels()
+    if pa.types.is_null(headers.type):
+        return decoded
+    names = pc.struct_field(headers.flatten(), "key")
+    # A look at all names together: of good messages no more is asked.
+    if not pc.any(pc.equal(names, REJECTED)).as_py():
+        return decoded
+    said, version = _header(headers, REJECTED), f"{stream.version} "
+    refused = pc.fill_null(pc.starts_with(said, version), fill_value=False)
+    error = pc.if_else(refused, pc.utf8_slice_codeunits(said, len(version)), decoded.error)
+    times = decoded.event_time
+    wrong, fields = error.is_valid(), list(decoded.record.type)
+    # Not `flatten`: it would put nulls where the struct has them, and the ids are read from there.
+    arrays = [decoded.record.field(n) for n in range(len(fields))]
+    return Columns(
+        pa.StructArray.from_arrays(arrays, fields=fields, mask=wrong),
+        pc.if_else(wrong, pa.scalar(None, times.type), times),
+        error,
+    )
 
 
 def _event_ids(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from de_stack.contracts.envelope import REJECTED
 from de_stack.flow import commits
 from de_stack.flow.letters import (
     Headers,
@@ -16,9 +17,10 @@ from de_stack.flow.letters import (
     as_bytes,
     readable,
     repeats,
+    source_of,
     split_error,
 )
-from de_stack.flow.serving import ServingTable, table_name
+from de_stack.flow.serving import ServingTable, ensure, table_name
 from de_stack.resources.postgres import Postgres
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from de_stack.contracts import Stream
     from de_stack.settings import Settings
 
+_SOURCE = ("source", "text", "Who refused it: http (the collector) or kafka (at the landing)")
 # What comes from the letter itself; `value` and `key` are the bytes as they came.
 LETTER = (
     ("topic_id", "text", "Id of the topic that the message lies in"),
@@ -42,6 +45,7 @@ LETTER = (
     ("value", "bytea", "The message as it came"),
     ("contract_version", "text", "Contract that refused it"),
     ("replay_of", "text", "Letter that this one repeats: topic_id:partition:offset"),
+    _SOURCE,
 )
 COLUMNS = (
     *LETTER,
@@ -61,6 +65,31 @@ def dead_table(settings: Settings, stream: Stream) -> ServingTable:
         _KEY,
         comment=f"Messages against contract {stream.name}, and which of them are settled",
     )
+
+
+def make(connection: Connection, table: ServingTable) -> bool:
+    """Make the table unless it is there, with all its columns; True if it was made now."""
+    from psycopg import sql
+    from psycopg.types.json import Jsonb
+
+    if ensure(connection, table):
+        return True
+    # Under the lock of `ensure`. Tables of before letters had a source: their headers say it.
+    there = connection.execute(
+        "select 1 from information_schema.columns "
+        "where (table_schema, table_name, column_name) = (%s, %s, %s)",
+        (table.schema, table.name, _SOURCE[0]),
+    ).fetchone()
+    if there is None:
+        name = table_name(table)
+        connection.execute(sql.SQL("alter table {} add column source text").format(name))
+        comment = sql.SQL("comment on column {}.source is {}")
+        connection.execute(comment.format(name, sql.Literal(_SOURCE[2])))
+        update = sql.SQL(
+            "update {} set source = case when headers @> %s then 'http' else 'kafka' end"
+        )
+        connection.execute(update.format(name), (Jsonb([{"key": REJECTED}]),))
+    return False
 
 
 def position_of(row: dict[str, Any]) -> Position:
@@ -127,6 +156,7 @@ def insert(connection: Connection, table: ServingTable, rows: list[dict[str, Any
             *texts,
             *(row["key"], Jsonb(readable(headers_of(row))), row["value"]),
             *(row["contract_version"], str(again[-1]) if again else None),
+            source_of(headers_of(row)),
         )
 
     statement = sql.SQL("insert into {} ({}) values ({}) on conflict do nothing").format(

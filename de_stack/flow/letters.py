@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from de_stack.contracts.envelope import REJECTED
 from de_stack.failures import PermanentFailure
 
 REPLAY_OF = "de_stack_replay_of"
@@ -50,7 +51,8 @@ class Letter:
     """A message against its contract, as it came, and what became of it.
 
     `replayed_as` is where its replay landed, `resolved_by` the row that landed well in the end:
-    another one where the replay was bad again, and a letter itself.
+    another one where the replay was bad again, and a letter itself. `source` is who found out first
+    that it is bad: `http`, the collector, which told its client; or `kafka`, we ourselves.
     """
 
     position: Position
@@ -67,6 +69,7 @@ class Letter:
     replayed_as: str | None = None
     resolved_by: str | None = None
     resolved_at: datetime | None = None
+    source: str = "kafka"
 
     @property
     def is_open(self) -> bool:
@@ -85,6 +88,11 @@ def repeats(headers: Headers) -> list[Position]:
     """The letters that a message repeats, first attempt first."""
     given = [_text(value) for name, value in headers if name == REPLAY_OF]
     return [p for p in map(Position.parse, filter(None, given)) if p is not None]
+
+
+def source_of(headers: Headers) -> str:
+    """`http` for what the collector has refused and kept, else `kafka`."""
+    return "http" if any(name == REJECTED for name, _ in headers) else "kafka"
 
 
 def readable(headers: Headers) -> list[dict[str, Any]]:

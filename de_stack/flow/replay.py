@@ -20,13 +20,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from de_stack.contracts.envelope import REJECTED
 from de_stack.failures import PermanentFailure
 from de_stack.flow import commits, letter_shelf
 from de_stack.flow.bronze import bronze
 from de_stack.flow.dead_letters import enter_letters, replays_sql
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.letter_ledger import LetterLedger
-from de_stack.flow.letters import REPLAY_OF, Letter, Position, repeats
+from de_stack.flow.letters import REPLAY_OF, Headers, Letter, Position, repeats
 from de_stack.resources.kafka import Kafka
 from de_stack.resources.kafka_messages import FencedProducer, Message, fenced_producer, read_range
 from de_stack.resources.lake import Lake
@@ -68,7 +69,7 @@ def replay(
         stream: whose letters.
         by: who asks; kept with the entry.
         chosen: which letters; all open ones without it.
-        mended: other bytes for some of them.
+        mended: other bytes for some of them. What a source has refused and kept is judged anew.
 
     Raises:
         PermanentFailure: there is no such letter, or the broker refused a message.
@@ -128,12 +129,17 @@ def _send(
         Message(
             letter.key,
             mended.get(letter.position, letter.value),
-            [*letter.headers, (REPLAY_OF, str(letter.position).encode())],
+            [*_headers(letter), (REPLAY_OF, str(letter.position).encode())],
         )
         for letter in letters
     ]
     places = producer.send(topic, messages)
     return dict(zip([letter.position for letter in letters], places, strict=True))
+
+
+def _headers(letter: Letter) -> Headers:
+    """Without the verdict of a source: it was on other bytes, or somebody doubts it."""
+    return [(name, value) for name, value in letter.headers if name != REJECTED]
 
 
 def _find(

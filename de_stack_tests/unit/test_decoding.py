@@ -136,6 +136,50 @@ def test_a_replay_keeps_the_identity_of_the_first_attempt(headers: Any, expected
     assert row["event_id"] == expected
 
 
+def rejected(value: bytes | None) -> list[dict[str, Any]]:
+    return [*header(b"e1"), *header(value, "de_stack_rejected")]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "error"),
+    [
+        (b"1.0.0 envelope:id: too long", "envelope:id: too long"),
+        (b"1.0.0 in_future:at: a: b", "in_future:at: a: b"),
+        # Another contract has refused it: this one finds nothing wrong.
+        (b"0.9.0 envelope:id: too long", None),
+        (b"1.0.01 envelope:id: too long", None),
+        (b"", None),
+        (b"\xff", None),
+        (None, None),
+    ],
+)
+def test_what_its_source_has_refused_is_bad_as_long_as_the_contract_is_the_same(
+    verdict: bytes | None, error: str | None
+) -> None:
+    fine, row, bad = decoded(
+        stream(*FIELDS), (GOOD, header(b"e0")), (GOOD, rejected(verdict)), (b"{", None)
+    )
+    assert (row["error"], row["event_id"]) == (error, "e1")
+    assert (row["record"] is None, row["event_time"]) == ((True, None) if error else (False, TEN))
+    assert row["headers"] == rejected(verdict)
+    assert (fine["error"], fine["record"]["n"], fine["event_time"]) == (None, 1, TEN)
+    assert bad["error"].startswith("malformed")
+
+
+def test_the_reason_of_the_source_stands_before_ours() -> None:
+    """The client was told it; and what it sent is not always what the decoder was asked about."""
+    (row,) = decoded(stream(*FIELDS), (b'{"at":1}', rejected(b"1.0.0 wrong_type:x: hot")))
+    assert row["error"] == "wrong_type:x: hot"
+    (row,) = decoded(stream(*FIELDS), (b'{"at":1}', rejected(b"0.9.0 wrong_type:x: hot")))
+    assert row["error"].startswith("wrong_type:at")
+
+
+def test_a_refused_message_is_no_event_of_the_id_in_its_record() -> None:
+    contract = stream(*FIELDS, event_id="field:name")
+    (row,) = decoded(contract, (GOOD, header(b"1.0.0 envelope:: x", "de_stack_rejected")))
+    assert row["event_id"] == "topic-id:2:0"
+
+
 def test_two_messages_without_an_id_are_never_one_event() -> None:
     contract = stream(*FIELDS, event_id="field:name")
     message = {**GOOD, "name": None}

@@ -1,13 +1,16 @@
 """Dead letters as plain data: positions, errors, headers."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from de_stack.cli.dead_letters import _bytes, _of_file
+from de_stack.contracts.envelope import REJECTED
 from de_stack.failures import PermanentFailure
 from de_stack.flow.letters import (
     REPLAY_OF,
+    Letter,
     Position,
     as_bytes,
     pick,
@@ -15,8 +18,10 @@ from de_stack.flow.letters import (
     readable,
     repeats,
     shown,
+    source_of,
     split_error,
 )
+from de_stack.flow.replay import _headers as sent_again
 
 ONE, TWO = Position("t", 0, 7), Position("t", 2, 9)
 
@@ -50,6 +55,13 @@ def test_a_message_names_all_letters_that_it_repeats_first_attempt_first() -> No
         (REPLAY_OF, str(TWO).encode()),
     ]
     assert repeats(headers) == [ONE, TWO]
+
+
+def test_the_headers_say_who_refused_a_message_and_a_replay_does_not_repeat_it() -> None:
+    headers = [("ce_id", b"e"), (REJECTED, b"1.0.0 wrong_type:value: hot"), (REPLAY_OF, b"t:0:7")]
+    assert (source_of(headers), source_of(headers[:1])) == ("http", "kafka")
+    letter = Letter(ONE, datetime.now(UTC), "e", "wrong_type", None, "", None, headers, b"", "1")
+    assert sent_again(letter) == [headers[0], headers[2]]
 
 
 def test_headers_come_back_from_json_as_the_bytes_that_they_were() -> None:
