@@ -54,7 +54,9 @@ class Reconciled:
 
 @dataclass(frozen=True)
 class Accepted:
-    """What the collector has accepted, and at least how many of them neither landed nor wait.
+    """What the collector has accepted, and at least how many of its messages are nowhere.
+
+    `missing` neither landed nor wait; they may be refused ones that it has kept.
 
     `reason` says why the two were not compared.
     """
@@ -104,7 +106,9 @@ def accepted(settings: Settings, stream: Stream) -> Accepted:
     # In the order of a row's way: what moves on meanwhile is counted twice, never not at all.
     table, topic = bronze(settings, stream), settings.names.topic(stream.domain, stream.entity)
     total = counter.accepted_total(settings.home, topic)
-    if total <= _landed(settings, stream):
+    # What was refused and kept lands as well: without it, it would hide as many that are missing.
+    taken = total + counter.kept_total(settings.home, topic)
+    if taken <= _landed(settings, stream):
         return Accepted(total)
     lost, topics = Decisions(settings, table.table_id).of_landing()
     if topics:
@@ -115,7 +119,7 @@ def accepted(settings: Settings, stream: Stream) -> Accepted:
     except Failure as failure:
         # The landing says it louder, and rows that are safe must not fail for it.
         return Accepted(total, reason=str(failure))
-    missing = total - _landed(settings, stream) - under_way - gone
+    missing = taken - _landed(settings, stream) - under_way - gone
     return Accepted(total, max(missing, 0))
 
 

@@ -5,11 +5,8 @@ The table is what people may rely on; the collector's door and the landing are b
 
 from __future__ import annotations
 
-import asyncio
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import count
 
 import httpx
 import pytest
@@ -17,7 +14,6 @@ from kafka import KafkaProducer
 from kafka.errors import MessageSizeTooLargeError
 
 from de_stack import partitions
-from de_stack.contracts.decode import decoder_for
 from de_stack.contracts.topics import MAX_MESSAGE_BYTES
 from de_stack.flow import counts
 from de_stack.flow.bronze import bronze
@@ -25,73 +21,48 @@ from de_stack.flow.refine import silver
 from de_stack.resources.kafka import client_options
 from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
-from de_stack.sources.collector.app import make_app
-from de_stack.sources.collector.check import Check
-from de_stack.sources.collector.door import Door
-from de_stack.sources.collector.kafka_producer import KafkaSender
-from de_stack.sources.collector.receive import Entrance, Limits, Receiver
-from de_stack.sources.collector.under_way import Budget
-from de_stack_tests.fakes import FakeMeters
+from de_stack.sources.collector.receive import Limits
 from de_stack_tests.faults.messages import AT, CASES, GOOD, STREAM, Case, has
+from de_stack_tests.integration.doors import Collector
 from de_stack_tests.integration.pipeline import CHAIN, materialize, serving, this_hour
 
 # A broker's default limit for a batch; with 72 bytes around a message without key and headers.
 TOPIC_BYTES, AROUND = 1_048_588, 72
 
 
-@dataclass
-class Collector:
-    """The collector's application on the real broker, and what it counts."""
+# What the door takes and the decoder, by itself, does not: times in other forms.
+AT_THE_DOOR = {
+    "time as number": ("before_history", "measured_at"),
+    "no zone": (None, None),
+}
 
-    settings: Settings
 
-    def __post_init__(self) -> None:
-        budget, self.meters, made = Budget(64 << 20), FakeMeters(), count()
-        self.door = Door(lambda: KafkaSender(client_options(self.settings)), budget)
-        topic = self.settings.names.topic(STREAM.domain, STREAM.entity)
-        ways = {STREAM.name: Entrance(topic, Check(STREAM, decoder_for(STREAM)), {})}
-        receiver = Receiver(
-            ways,
-            self.door,
-            self.meters,  # type: ignore[arg-type]
-            Limits(),
-            lambda: datetime.now(UTC),
-            lambda: f"made-{next(made)}",
-        )
-        self._app = make_app(receiver, budget)
+NO_ITEM = {"empty", "blank"}
 
-    def post(self, body: bytes, event_id: str) -> httpx.Response:
-        """Send one message as an HTTP client does."""
-        # An array is a batch of its items: to be the message, it goes into one.
-        is_array = body.lstrip()[:1] == b"[" and body.rstrip()[-1:] == b"]"
-        headers = {"content-type": "application/json", "ce-id": event_id}
 
-        async def call() -> httpx.Response:
-            transport = httpx.ASGITransport(self._app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://c") as client:
-                url = f"/v1/streams/{STREAM.name}"
-                content = b"[" + body + b"]" if is_array else body
-                return await client.post(url, content=content, headers=headers)
+def post(collector: Collector, body: bytes, event_id: str) -> httpx.Response:
+    """Send one message as an HTTP client does."""
+    # An array is a batch of its items: to be the message, it goes into one.
+    is_array = body.lstrip()[:1] == b"[" and body.rstrip()[-1:] == b"]"
+    return collector.post(b"[" + body + b"]" if is_array else body, ce_id=event_id)
 
-        return asyncio.run(call())
 
-    def verdict(self, case: Case) -> tuple[str | None, str | None]:
-        """(code, field) as the client hears it; (None, None) where it was accepted."""
-        answer = self.post(case.value or b"", f"door: {case.name}")
-        told = answer.json()
-        if "items" in told:
-            (told,) = told["items"]
-        if told["status"] == 202:
-            return None, None
-        assert 400 <= told["status"] < 500, told
-        return told["code"], told.get("field")
+def verdict(collector: Collector, case: Case) -> tuple[str | None, str | None]:
+    """(code, field) as the client hears it; (None, None) where it was accepted."""
+    told = post(collector, case.value or b"", f"door: {case.name}").json()
+    if "items" in told:
+        (told,) = told["items"]
+    if told["status"] == 202:
+        return None, None
+    assert 400 <= told["status"] < 500, told
+    return told["code"], told.get("field")
 
 
 @pytest.fixture
 def collector(settings: Settings) -> Iterator[Collector]:
     made = Collector(settings)
     yield made
-    made.door.close(5)
+    made.close()
 
 
 @pytest.fixture
@@ -108,8 +79,9 @@ def test_each_message_is_a_row_or_a_dead_letter_with_its_reason_and_the_door_say
     topic = settings.names.topic(STREAM.domain, STREAM.entity)
     wanted = {case.name: (case.code, case.field) for case in CASES}
     assert len(wanted) == len(CASES)
-    at_the_door = {case.name: collector.verdict(case) for case in CASES if case.value is not None}
-    assert at_the_door == {case.name: wanted[case.name] for case in CASES if case.value is not None}
+    at_the_door = {case.name: verdict(collector, case) for case in CASES if case.value is not None}
+    expected = {case.name: wanted[case.name] for case in CASES if case.value is not None}
+    assert at_the_door == expected | AT_THE_DOOR
 
     for case in CASES:
         # A good neighbour on either side: in the same batch, and decoded in the same call.
@@ -122,15 +94,24 @@ def test_each_message_is_a_row_or_a_dead_letter_with_its_reason_and_the_door_say
 
     letters = serving(
         settings,
-        "select event_id, code, field, value, reason "
+        "select event_id, code, field, value, reason, source "
         f"from {settings.names.schema('telemetry')}.dead_measures",
     )
-    assert {name: (code, field) for name, code, field, *_ in letters} == {
+    assert {name: (code, field) for name, code, field, *_, by in letters if by == "kafka"} == {
         name: verdict for name, verdict in wanted.items() if verdict[0]
     }
+    refused = {name: verdict for name, verdict in at_the_door.items() if verdict[0]}
+    # A body without an item is told so and is no letter; of an array the door made the ids.
+    kept = {name: verdict for name, verdict in refused.items() if name not in NO_ITEM}
+    of_door = [letter for letter in letters if letter[-1] == "http"]
+    assert Counter(letter[1:3] for letter in of_door) == Counter(kept.values())
+    assert collector.meters.kept_events.total() == len(of_door)
     sent = {case.name: case.value for case in CASES}
-    for name, _, _, value, reason in letters:
-        assert value == sent[name], name
+    for name, _, _, value, reason, by in letters:
+        if by == "http":
+            assert value in sent.values(), name
+        else:
+            assert value == sent[name], name
         assert reason, name
         assert len(reason) < 400, name
     rows = Lake(settings).query(silver(settings, STREAM).uri, "select event_id, value from t")
@@ -166,12 +147,12 @@ def test_a_message_is_as_large_as_its_topic_takes_and_not_a_byte_larger(
 
     # The door keeps room for what the broker and clients write around a message.
     most = MAX_MESSAGE_BYTES - 300
-    assert collector.post(of(most), "id").status_code == 202
+    assert post(collector, of(most), "id").status_code == 202
     for body in (of(MAX_MESSAGE_BYTES - 10), of(MAX_MESSAGE_BYTES + 1)):
-        answer = collector.post(body, "id")
+        answer = post(collector, body, "id")
         assert (answer.status_code, answer.json().get("code")) == (413, "too_large")
     assert (collector.meters.rejects["too_large"], collector.meters.answers[413]) == (2, 2)
-    assert collector.post(b" " * (Limits().body_bytes + 1), "id").json()["code"] == "too_large"
+    assert post(collector, b" " * (Limits().body_bytes + 1), "id").json()["code"] == "too_large"
     assert (collector.meters.accepted_events.total(), collector.meters.answers[413]) == (1, 3)
 
     materialize(["bronze_measures"], this_hour())

@@ -80,7 +80,7 @@ class Check:
         if len(item.data) > MAX_MESSAGE_BYTES:
             return Checked(None, _too_large(len(item.data)))
         if item.refusal:
-            return self._refused(item, received, Refusal(422, *item.refusal))
+            return self._refused(item, item.data, received, Refusal(422, *item.refusal))
         data, decoded = item.data, self._decode(item.data, received)
         if decoded.record is None and decoded.code != "malformed":
             mended = self._normalise(data)
@@ -90,7 +90,7 @@ class Check:
             code = decoded.code or "malformed"
             status = 400 if code == "malformed" else 422
             refusal = Refusal(status, code, decoded.field, decoded.reason or "")
-            return self._refused(item, received, refusal)
+            return self._refused(item, data, received, refusal)
         event_time: datetime = decoded.record[self._stream.event_time]
         message = Message(
             key=message_key(self._stream.key, decoded.record),
@@ -109,14 +109,14 @@ class Check:
             item.time or time.isoformat(),
         )
 
-    def _refused(self, item: Item, received: datetime, refusal: Refusal) -> Checked:
+    def _refused(self, item: Item, data: bytes, received: datetime, refusal: Refusal) -> Checked:
         headers = self._headers(item, received)
         if item.refusal and item.refusal[1] == "id":
             # It is cut, or empty: as an identity it could be another event's.
             headers = [header for header in headers if header[0] != "ce_id"]
         error = f"{refusal.code}:{refusal.field or ''}: {refusal.reason}"
         headers.append(rejected_header(self._stream.version, error))
-        message = Message(self._key_of(item.data), item.data, headers)
+        message = Message(self._key_of(data), item.data, headers)
         if message.size > MAX_MESSAGE_BYTES:
             return Checked(None, _too_large(message.size, f"; refused for {error}"))
         return Checked(message, refusal)
