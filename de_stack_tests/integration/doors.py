@@ -41,7 +41,7 @@ class Collector:
         topic = self.settings.names.topic(STREAM.domain, STREAM.entity)
         check = Check(STREAM, decoder_for(STREAM), normaliser_for(STREAM))
         receiver = Receiver(
-            {STREAM.name: Entrance(topic, check, {})},
+            {STREAM.name: Entrance(topic, check, STREAM)},
             self.door,
             self.meters,  # type: ignore[arg-type]
             Limits(),

@@ -67,7 +67,7 @@ def house() -> SimpleNamespace:
     budget = Budget(4 << 20)
     door = Door(lambda: producer, budget)
     check = Check(stream, decoder_for(stream), normaliser_for(stream))
-    entrances = {STREAM: Entrance("topic", check, json_schema(stream))}
+    entrances = {STREAM: Entrance("topic", check, stream)}
     ids = (f"made-{n}" for n in itertools.count(1))
     receiver = Receiver(entrances, door, meters, limits, lambda: NOW, lambda: next(ids))  # type: ignore[arg-type]
     app = make_app(receiver, budget)

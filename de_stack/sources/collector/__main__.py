@@ -35,7 +35,6 @@ def build(settings: Settings, open_producer: Callable[[], Producer], limits: Lim
     """The collector's application, with a way in for every stream that has a contract."""
     from de_stack.contracts import load_all
     from de_stack.contracts.decode import decoder_for
-    from de_stack.contracts.schemas import json_schema
     from de_stack.sources.collector.app import make_app
     from de_stack.sources.collector.normalise import normaliser_for
 
@@ -43,7 +42,7 @@ def build(settings: Settings, open_producer: Callable[[], Producer], limits: Lim
         name: Entrance(
             settings.names.topic(s.domain, s.entity),
             Check(s, decoder_for(s), normaliser_for(s)),
-            json_schema(s),
+            s,
         )
         for name, s in load_all().items()
     }

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -18,8 +19,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from de_stack.contracts.schemas import json_schema
 from de_stack.failures import Failure
+from de_stack.sources.collector import pages
 from de_stack.sources.collector.answer import Answer, refuse
+from de_stack.sources.collector.openapi import document
 from de_stack.sources.collector.receive import Receiver
 from de_stack.sources.collector.under_way import Budget
 
@@ -41,6 +45,7 @@ def make_app(receiver: Receiver, budget: Budget) -> Starlette:
             Route("/v1/streams/{stream}", handlers.stream, methods=["GET", "POST"]),
             Route("/healthz", handlers.healthz),
             Route("/metrics", handlers.metrics),
+            *pages.routes(handlers.description),
         ],
         lifespan=lifespan,
         exception_handlers={HTTPException: _refused_by_starlette},
@@ -60,7 +65,7 @@ class _Handlers:
         stream = request.path_params["stream"]
         if unknown := self._receiver.unknown(stream):
             return _response(unknown)
-        body = msgspec.json.encode(self._receiver.entrances[stream].schema)
+        body = msgspec.json.encode(json_schema(self._receiver.entrances[stream].stream))
         return Response(body, media_type="application/schema+json")
 
     async def _events(self, request: Request) -> Response:
@@ -116,6 +121,11 @@ class _Handlers:
         except Failure as failure:
             return _response(refuse(503, "kafka_away", str(failure)))
         return _response(Answer(200, {"status": "ok"}, {}))
+
+    def description(self) -> dict[str, Any]:
+        """OpenAPI: what each stream takes and what is answered."""
+        receiver = self._receiver
+        return document(receiver.streams, receiver.limits, receiver.now())
 
     async def metrics(self, request: Request) -> Response:  # noqa: ARG002 - Starlette's signature
         """Prometheus text."""

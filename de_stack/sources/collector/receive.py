@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from de_stack.failures import Failure
 from de_stack.sources.collector.answer import Answer, Result, answer, refuse
@@ -27,6 +27,9 @@ from de_stack.sources.collector.door import Busy, Door
 from de_stack.sources.collector.ids import HEADER, BadKey, NewId, key_of, keyed, made
 from de_stack.sources.collector.kafka_producer import TooLarge
 from de_stack.sources.collector.meters import Meters
+
+if TYPE_CHECKING:
+    from de_stack.contracts import Stream
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +49,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Entrance:
-    """One stream's way in, and what its messages look like (JSON Schema)."""
+    """One stream's way in."""
 
     topic: str
     check: Check
-    schema: Mapping[str, Any]
+    stream: Stream
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,11 @@ class Receiver:
     limits: Limits
     now: Callable[[], datetime]
     make_id: NewId
+
+    @property
+    def streams(self) -> dict[str, Stream]:
+        """The contracts, by name."""
+        return {name: entrance.stream for name, entrance in self.entrances.items()}
 
     def refusal(self, stream: str, content_type: str) -> Answer | None:
         """Why a request is refused before its body is read; None if it is not."""
