@@ -70,7 +70,14 @@ def test_no_body_makes_it_fail_in_any_other_way(body: bytes, media: str) -> None
 
 @pytest.mark.parametrize(
     "event",
-    [b'{"id":1,"data":1}', b'{"id":"a"}', b"[]", b'{"data":1}'],
+    [
+        b'{"id":1,"data":1}',
+        b'{"id":"a"}',
+        b"[]",
+        b'{"data":1}',
+        b'{"id":"a","data":1,"specversion":"0.3"}',
+        b'{"id":"a","data":1,"specversion":1}',
+    ],
 )
 def test_what_is_no_cloud_event_is_refused_alone(event: bytes) -> None:
     good = b'{"id":"g","data":{}}'

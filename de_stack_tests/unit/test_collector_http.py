@@ -184,6 +184,18 @@ def test_an_id_that_is_refused_is_nobodys_identity(house: SimpleNamespace, event
     assert REJECTED in dict(message.headers)
 
 
+@pytest.mark.parametrize("time", ["now", "2026-03-01T11:00:00", "1772362800"])
+def test_a_time_of_the_event_that_is_none_does_not_reach_kafkas_headers(
+    house: SimpleNamespace, time: str
+) -> None:
+    told = house.ask(measure(), JSON | {"ce-time": time}).json()
+    assert (told["status"], told["code"], told["field"]) == (422, "envelope", "time")
+    assert house.ask([event("a") | {"time": time}], BATCH).json()["items"][0]["field"] == "time"
+    assert {dict(m.headers)["ce_time"] for _, m in house.producer.sent} == {
+        NOW.isoformat().encode()
+    }
+
+
 def test_a_refused_item_that_kafka_does_not_take_is_to_be_sent_again(
     house: SimpleNamespace,
 ) -> None:
@@ -310,7 +322,7 @@ def test_key_and_envelope_count_for_the_largest_message(house: SimpleNamespace) 
     assert house.ask(event("x"), kind).status_code == 202
     ((_, small),) = house.producer.sent
     room = MAX_MESSAGE_BYTES - small.size
-    for part in ("source", "type", "time"):
+    for part in ("source", "type"):
         grown = event("x") | {"time": small.headers[4][1].decode()}
         assert house.ask(grown | {part: grown[part] + "s" * room}, kind).status_code == 202
         assert house.producer.sent[-1][1].size == MAX_MESSAGE_BYTES

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -52,12 +54,14 @@ class Item:
 
 class _CloudEvent(msgspec.Struct):
     id: str
+    specversion: Literal["1.0"] = "1.0"
     source: str = ""
     type: str = ""
     time: str = ""
     data: msgspec.Raw = msgspec.Raw()
 
 
+_TIME = Annotated[datetime, msgspec.Meta(tz=True)]
 _CLOUD_EVENT = msgspec.json.Decoder(_CloudEvent)
 
 
@@ -107,7 +111,17 @@ def _item(event_id: str, data: bytes, source: str = "", type: str = "", time: st
     refusal = None
     if not 0 < len(event_id) <= MAX_ID:
         refusal = ("envelope", "id", f"an event id has 1 to {MAX_ID} characters")
+    elif time and not _is_time(time):
+        refusal, time = ("envelope", "time", "the event's time is no RFC 3339"), ""
     return Item(event_id[:MAX_ID], data, source, type, time, refusal)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        msgspec.convert(text, _TIME)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _event(raw: bytes, id_for: IdFor, index: int) -> Item:

@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from de_stack.sources.collector.spans import spans
+from de_stack.sources.collector.spans import Spans
 from de_stack.sources.collector.times import rfc3339
 
 if TYPE_CHECKING:
@@ -30,12 +30,11 @@ def normaliser_for(stream: Stream) -> Normalise:
 
     def normalise(data: bytes) -> bytes | None:
         try:
-            text = data.decode()
-            if not spans(text, event_time.path):
-                text = next(
-                    filter(None, (_out_of(e, stream, text) for e in stream.envelopes)), text
-                )
-            mended = _with_times(text, times).encode()
+            item = Spans(data.decode())
+            if not item.of(event_time.path):
+                found = filter(None, (_out_of(e, stream, item) for e in stream.envelopes))
+                item = next(map(Spans, found), item)
+            mended = _with_times(item, times).encode()
         except (ValueError, RecursionError):
             # The strict decoder has said already what is wrong with it.
             return None
@@ -44,21 +43,21 @@ def normaliser_for(stream: Stream) -> Normalise:
     return normalise
 
 
-def _with_times(text: str, paths: list[tuple[str, ...]]) -> str:
-    places = sorted((span for path in paths for span in spans(text, path)), reverse=True)
+def _with_times(item: Spans, paths: list[tuple[str, ...]]) -> str:
+    text, places = item.text, sorted((s for path in paths for s in item.of(path)), reverse=True)
     for begin, end in places:
         if time := rfc3339(text[begin:end]):
             text = text[:begin] + time + text[end:]
     return text
 
 
-def _out_of(envelope: Envelope, stream: Stream, text: str) -> str | None:
+def _out_of(envelope: Envelope, stream: Stream, item: Spans) -> str | None:
     """The record in an envelope; None where the item is not in it: it has no event time there."""
-    if not _values(envelope, stream.event_time, text):
+    if not _values(envelope, stream.event_time, item):
         return None
     members: list[tuple[Field, str]] = []
     for field in stream.fields:
-        found = _values(envelope, field.name, text)
+        found = _values(envelope, field.name, item)
         if not found and field.name in envelope.defaults:
             found = [json.dumps(envelope.defaults[field.name])]
         # All, if a key stands twice: which of them was meant is not for us to say.
@@ -66,9 +65,9 @@ def _out_of(envelope: Envelope, stream: Stream, text: str) -> str | None:
     return _object(members, 0)
 
 
-def _values(envelope: Envelope, name: str, text: str) -> list[str]:
+def _values(envelope: Envelope, name: str, item: Spans) -> list[str]:
     for path in envelope.paths.get(name, ()):
-        found = [text[slice(*span)] for span in spans(text, path)]
+        found = [item.text[slice(*span)] for span in item.of(path)]
         if found and found != ["null"]:
             return found
     return []

@@ -31,6 +31,9 @@ _CODES = {
     422: "JSON, but against the contract. It is kept as a dead letter.",
     503: "Kafka is away, or too much is under way: send the request again, with the same ids.",
 }
+_MAYBE_TIME: Node = {
+    "anyOf": [{"format": "date-time"}, {"maxLength": 0, "description": "The record's."}]
+}
 _INFO = """Events come in by POST and are in Kafka when the answer says 202.
 
 A batch is answered with a status per item: 202 where all were accepted, 207 where some were not,
@@ -106,7 +109,12 @@ def _time(description: str) -> Node:
         "description": description,
         "anyOf": [
             {"type": "string", "format": "date-time"},
-            {"type": "number", "description": "Seconds since 1970; milliseconds from 1e11 on."},
+            {
+                "type": "number",
+                "description": "Seconds since 1970; milliseconds from 1e11 on.",
+                "minimum": -62_135_596_800_000,
+                "maximum": 253_402_300_799_999,
+            },
         ],
     }
 
@@ -119,7 +127,9 @@ def _envelope_schema(envelope: Envelope, stream: Stream, message: Node) -> Node:
         for part in field.path:
             leaf = leaf["properties"][part]
         leaf = _time(field.description) if field.type == "timestamp" else leaf
-        # Only the last choice is told: the others are places below it, as a host's name is.
+        if name in envelope.defaults:
+            # Other choices are places below the last one, as a host's name is.
+            leaf = {"anyOf": [leaf, {"type": ["object", "null"]}]}
         node = root
         for part in paths[-1][:-1]:
             node.setdefault("properties", {}).setdefault(part, {"type": "object"})
@@ -148,11 +158,12 @@ def _events_operation(name: str, stream: Stream, limits: Limits, now: datetime) 
             "id": {"type": "string", "minLength": 1, "maxLength": MAX_ID},
             "source": {"type": "string"},
             "type": {"type": "string"},
-            "time": {"type": "string", "format": "date-time"},
+            "time": {"type": "string", **_MAYBE_TIME},
             "data": item,
         },
     }
-    batch = {"type": "array", "maxItems": limits.items}
+    # How many there may be is said in words: testers of APIs would send that many.
+    batch: Node = {"type": "array"}
     lines = "\n".join([json.dumps(example)] * 2)
     contents = {
         JSON: {
@@ -198,20 +209,20 @@ def _parameters() -> list[Node]:
             "schema": {"type": "string", **schema},
         }
 
-    one = "Of one object: the event's"
-    printable = r"^[\x20-\x7E]+$"
+    one = "Of one object (application/json): the event's"
     return [
         header(
             "Idempotency-Key",
             "The same request with the same key gives the same ids: sent again, it adds nothing.",
             minLength=1,
             maxLength=MAX_KEY,
-            pattern=printable,
+            pattern=r"^[\x20-\x7E]+$",
         ),
-        header("ce-id", f"{one} id.", minLength=1, maxLength=MAX_ID, pattern=printable),
-        header("ce-source", f"{one} source.", pattern=printable),
-        header("ce-type", f"{one} type.", pattern=printable),
-        header("ce-time", f"{one} time.", format="date-time"),
+        # Without bounds: of a batch they are not looked at, whatever is in them.
+        header("ce-id", f"{one} id, 1 to {MAX_ID} characters."),
+        header("ce-source", f"{one} source."),
+        header("ce-type", f"{one} type."),
+        header("ce-time", f"{one} time, RFC 3339."),
     ]
 
 

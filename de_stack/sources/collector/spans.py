@@ -8,48 +8,46 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from json.decoder import scanstring  # type: ignore[attr-defined]
 
 Span = tuple[int, int]
 # Numbers stay texts: Python refuses to convert 5,000 digits.
-_VALUE = json.JSONDecoder(parse_int=str, parse_float=str, strict=True)
-_BLANK = re.compile(r"[ \t\r\n]*")
+_VALUE = json.JSONDecoder(parse_int=str, parse_float=str, strict=True).raw_decode
+_COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
+_NEXT = re.compile(r'[ \t\r\n]*,[ \t\r\n]*"')
+_FIRST = re.compile(r'[ \t\r\n]*\{[ \t\r\n]*"')
 
 
-def spans(text: str, path: tuple[str, ...], start: int = 0) -> list[Span]:
-    """The places of a path's values; several where a key stands twice, none where it is not there.
+class Spans:
+    """The places in one text; each object is looked through once."""
 
-    Raises:
-        ValueError: the text is no JSON up to there.
-    """
-    found: list[Span] = []
-    for name, begin, end in _members(text, start):
-        if name == path[0]:
-            found += [(begin, end)] if len(path) == 1 else spans(text, path[1:], begin)
-    return found
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._known: dict[int, list[tuple[str, int, int]]] = {}
 
+    def of(self, path: tuple[str, ...], start: int = 0) -> list[Span]:
+        """The places of a path's values; several where a key stands twice, none where it is not.
 
-def _members(text: str, start: int) -> Iterator[tuple[str, int, int]]:
-    """(key, begin and end of its value) of an object; nothing of any other value."""
-    at = _after_blank(text, start)
-    if text[at : at + 1] != "{":
-        return
-    at = _after_blank(text, at + 1)
-    while text[at : at + 1] == '"':
-        name, at = scanstring(text, at + 1, True)
-        at = _after_blank(text, at)
-        if text[at : at + 1] != ":":
-            raise ValueError("no colon after a key")
-        begin = _after_blank(text, at + 1)
-        _, end = _VALUE.raw_decode(text, begin)
-        yield name, begin, end
-        at = _after_blank(text, end)
-        if text[at : at + 1] != ",":
-            break
-        at = _after_blank(text, at + 1)
+        Raises:
+            ValueError: the text is no JSON up to there.
+        """
+        found: list[Span] = []
+        for name, begin, end in self._members(start):
+            if name == path[0]:
+                found += [(begin, end)] if len(path) == 1 else self.of(path[1:], begin)
+        return found
 
-
-def _after_blank(text: str, at: int) -> int:
-    found = _BLANK.match(text, at)
-    return found.end() if found else at
+    def _members(self, start: int) -> list[tuple[str, int, int]]:
+        """(key, begin and end of its value) of an object; nothing of any other value."""
+        if start not in self._known:
+            self._known[start] = found = []
+            text, key = self.text, _FIRST.match(self.text, start)
+            while key:
+                name, at = scanstring(text, key.end(), True)
+                colon = _COLON.match(text, at)
+                if not colon:
+                    raise ValueError("no colon after a key")
+                _, end = _VALUE(text, colon.end())
+                found.append((name, colon.end(), end))
+                key = _NEXT.match(text, end)
+        return self._known[start]
