@@ -369,3 +369,20 @@ def password_in_the_address() -> Iterator[None]:
         dagster_home.prepare(site)
         yield
     dagster_home.prepare(site)
+
+
+@way
+def answer_before_kafka_has_it() -> Iterator[None]:
+    """Say 202 when the producer has the events, and let it send them when it likes."""
+    from de_stack.sources.collector.door import Door
+    from de_stack.sources.collector.under_way import Parcel
+
+    async def send(self: Any, topic: str, messages: Any, seconds: float) -> list[None]:
+        parcel = Parcel(len(messages), lambda: None)
+        if messages:
+            until = time.monotonic() + seconds
+            self._pool.submit(self._hand_over, topic, messages, parcel, until)
+        return [None] * len(messages)
+
+    with mock.patch.object(Door, "send", send):
+        yield
