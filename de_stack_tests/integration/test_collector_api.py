@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -27,8 +29,11 @@ def test_the_api_answers_as_its_description_says_and_kafka_has_what_it_said(scen
         # A JSON Schema cannot say that a time lies between the history's start and now.
         [*command, f"{url}/openapi.json", "--seed", seed, "--max-examples", "50", "--no-color"]
         + ["--checks", "all", "--exclude-checks", "positive_data_acceptance"],
-        env=scene.env | {"SCHEMATHESIS_HOOKS": "de_stack_tests.integration.api_hooks"},
-        cwd=CONFIG.parents[2],
+        env=scene.env
+        | {"SCHEMATHESIS_HOOKS": "de_stack_tests.integration.api_hooks"}
+        | {"PYTHONPATH": str(CONFIG.parents[2])},
+        # It leaves what it knows in the folder where it runs.
+        cwd=scene.settings.home,
         capture_output=True,
         text=True,
         timeout=150,
@@ -49,6 +54,23 @@ def test_the_api_answers_as_its_description_says_and_kafka_has_what_it_said(scen
         *("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type"),
         REJECTED,
     }
+
+
+def test_the_examples_in_the_docs_answer_as_they_say(scene: Scene) -> None:
+    scene.collector()
+    page = (CONFIG.parents[2] / "docs" / "collector.md").read_text(encoding="utf-8")
+    parts = page.split("\n\n")
+    blocks = [p.replace("\n    ", "\n").strip() for p in parts if p.startswith("    ")]
+    pairs = [(a, b) for a, b in pairwise(blocks) if a.startswith("curl")]
+    assert len(pairs) == page.count("    curl ") >= 5
+    env = scene.env | {"COLLECTOR": scene.env["DE_STACK_COLLECTOR_URL"], "TZ": "UTC"}
+    env["NOW"] = datetime.now(UTC).isoformat()
+    for command, expected in pairs:
+        done = subprocess.run(
+            ["bash", "-c", command], env=env, capture_output=True, text=True, check=True, timeout=30
+        )
+        pattern = re.escape(expected).replace(re.escape("..."), '[^"]+')
+        assert re.fullmatch(pattern, done.stdout), (command, done.stdout)
 
 
 def test_the_page_for_people_needs_nothing_from_elsewhere(scene: Scene) -> None:
