@@ -10,7 +10,8 @@ import jsonschema
 import pytest
 
 from de_stack.contracts import Field, load_all
-from de_stack.sources.collector.openapi import as_3_0, document
+from de_stack.sources.collector.api_schemas import as_3_0
+from de_stack.sources.collector.openapi import document
 from de_stack.sources.collector.receive import Limits
 from de_stack_tests.streams import stream
 

@@ -1,26 +1,24 @@
 """The collector's API as OpenAPI 3.1, made from the contracts.
 
-Belongs here: the document. Does not belong here: serving it (`pages.py`), the schema of a message
-(`contracts.schemas`).
+Belongs here: paths, operations, headers. Does not belong here: serving it (`pages.py`), schemas and
+examples (`api_schemas.py`).
 """
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from de_stack.contracts.schemas import json_schema
+from de_stack.sources.collector.api_schemas import Node, answers, example, item_schema, wrapped
 from de_stack.sources.collector.body import EVENT, EVENT_BATCH, JSON, MAX_ID, NDJSON
 from de_stack.sources.collector.ids import MAX_KEY
 
 if TYPE_CHECKING:
-    from de_stack.contracts import Envelope, Stream
+    from de_stack.contracts import Stream
     from de_stack.sources.collector.receive import Limits
 
-Node = dict[str, Any]
 
 _CODES = {
     400: "No JSON, or not of the form that its content type promises; or a bad Idempotency-Key.",
@@ -48,9 +46,9 @@ since 1970, milliseconds from 1e11 on. Without an id of its own an item gets one
 def document(streams: Mapping[str, Stream], limits: Limits, now: datetime) -> Node:
     """The API's description; `now` is the time in the examples."""
     paths: Node = {}
-    schemas = _answers()
+    schemas = answers()
     for name, stream in streams.items():
-        schemas[f"{name}.item"] = _item_schema(stream)
+        schemas[f"{name}.item"] = item_schema(stream)
         paths[f"/v1/streams/{name}"] = {
             "get": _schema_operation(name, stream),
             "post": _events_operation(name, stream, limits, now),
@@ -71,85 +69,10 @@ def document(streams: Mapping[str, Stream], limits: Limits, now: datetime) -> No
     }
 
 
-def as_3_0(given: Node) -> Node:
-    """The same for readers that know OpenAPI 3.0 only: the pages of Swagger UI 4."""
-
-    def old(node: Any) -> Any:
-        if isinstance(node, list):
-            return [old(n) for n in node]
-        if not isinstance(node, dict):
-            return node
-        made = {k: old(v) for k, v in node.items() if k != "$schema"}
-        kind = made.get("type")
-        if isinstance(kind, list):
-            made |= {"type": next(k for k in kind if k != "null"), "nullable": True}
-        if "const" in made:
-            made["enum"] = [made.pop("const")]
-        return made
-
-    return old(copy.deepcopy(given)) | {"openapi": "3.0.3"}
-
-
-def _item_schema(stream: Stream) -> Node:
-    """What the door takes as an item: a message, its times in any form, or an envelope."""
-    schema = json_schema(stream)
-    message = {k: v for k, v in schema.items() if k != "$schema"}
-    for field in stream.fields:
-        if field.type == "timestamp":
-            node = message
-            for part in field.path[:-1]:
-                node = node["properties"][part]
-            node["properties"][field.path[-1]] = _time(field.description)
-    forms = [_envelope_schema(e, stream, schema) for e in stream.envelopes]
-    return {"anyOf": [message, *forms]} if forms else message
-
-
-def _time(description: str) -> Node:
-    return {
-        "description": description,
-        "anyOf": [
-            {"type": "string", "format": "date-time"},
-            {
-                "type": "number",
-                "description": "Seconds since 1970; milliseconds from 1e11 on.",
-                "minimum": -62_135_596_800_000,
-                "maximum": 253_402_300_799_999,
-            },
-        ],
-    }
-
-
-def _envelope_schema(envelope: Envelope, stream: Stream, message: Node) -> Node:
-    root: Node = {"type": "object", "title": f"{stream.name}, envelope {envelope.name}"}
-    for name, paths in envelope.paths.items():
-        field = stream.field(name)
-        leaf = message
-        for part in field.path:
-            leaf = leaf["properties"][part]
-        leaf = _time(field.description) if field.type == "timestamp" else leaf
-        if name in envelope.defaults:
-            # Other choices are places below the last one, as a host's name is.
-            leaf = {"anyOf": [leaf, {"type": ["object", "null"]}]}
-        node = root
-        for part in paths[-1][:-1]:
-            node.setdefault("properties", {}).setdefault(part, {"type": "object"})
-            _require(node, part)
-            node = node["properties"][part]
-        node.setdefault("properties", {})[paths[-1][-1]] = leaf
-        if name not in envelope.defaults:
-            _require(node, paths[-1][-1])
-    return root
-
-
-def _require(node: Node, part: str) -> None:
-    if part not in node.setdefault("required", []):
-        node["required"].append(part)
-
-
 def _events_operation(name: str, stream: Stream, limits: Limits, now: datetime) -> Node:
     item = {"$ref": f"#/components/schemas/{name}.item"}
-    example = _example(stream, now)
-    event = {"specversion": "1.0", "id": "event-1", "source": "me", "type": name, "data": example}
+    sample = example(stream, now)
+    event = {"specversion": "1.0", "id": "event-1", "source": "me", "type": name, "data": sample}
     structured = {
         "type": "object",
         "required": ["id", "data"],
@@ -164,12 +87,12 @@ def _events_operation(name: str, stream: Stream, limits: Limits, now: datetime) 
     }
     # How many there may be is said in words: testers of APIs would send that many.
     batch: Node = {"type": "array"}
-    lines = "\n".join([json.dumps(example)] * 2)
+    lines = "\n".join([json.dumps(sample)] * 2)
     contents = {
         JSON: {
             "schema": {"anyOf": [item, batch | {"items": item}]},
-            "examples": {"one": {"value": example}, "several": {"value": [example, example]}}
-            | {f"envelope {e.name}": {"value": _wrapped(e, example)} for e in stream.envelopes},
+            "examples": {"one": {"value": sample}, "several": {"value": [sample, sample]}}
+            | {f"envelope {e.name}": {"value": wrapped(e, sample)} for e in stream.envelopes},
         },
         NDJSON: {"schema": {"type": "string"}, "example": lines},
         EVENT: {"schema": structured, "example": event},
@@ -260,62 +183,3 @@ def _retry_after(description: str) -> Node:
 
 def _ref(name: str) -> Node:
     return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _answers() -> Node:
-    text, status = {"type": "string"}, {"type": "integer", "minimum": 202, "maximum": 503}
-    why = {"code": text, "field": {"type": ["string", "null"]}, "reason": text}
-    ids = {"ids": {"enum": ["given", "idempotency-key"], "description": "Whose the ids are."}}
-    kept = {"kept": {"type": "boolean", "description": "It is a dead letter."}}
-    result = {"id": text, "status": status} | why | kept
-    return {
-        "Result": _object(result | ids, "id", "status"),
-        "Batch": _object(
-            {
-                "status": status,
-                "accepted": {"type": "integer", "minimum": 0},
-                "items": {"type": "array", "items": _object(result, "id", "status")},
-            }
-            | ids,
-            *("status", "accepted", "items"),
-        ),
-        "Refusal": _object({"status": status} | why | kept, "status", "code", "reason"),
-        "Health": _object({"status": {"const": "ok"}}, "status"),
-        "Object": {"type": "object"},
-        "Text": text,
-    }
-
-
-def _object(properties: Node, *required: str) -> Node:
-    return {"type": "object", "properties": properties, "required": list(required)}
-
-
-def _example(stream: Stream, now: datetime) -> Node:
-    found: Node = {}
-    for field in stream.fields:
-        node = found
-        for part in field.path[:-1]:
-            node = node.setdefault(part, {})
-        at = now.isoformat(timespec="seconds").replace("+00:00", "Z")
-        values = {
-            "timestamp": at,
-            "date": at[:10],
-            "string": (field.allowed or (field.name,))[0],
-            "boolean": True,
-        }
-        number = max(field.minimum or 0, 1) if field.minimum is None or field.minimum <= 1 else None
-        node[field.path[-1]] = values.get(field.type, field.minimum if number is None else number)
-    return found
-
-
-def _wrapped(envelope: Envelope, example: Node) -> Node:
-    """The example as it may stand in an envelope, for streams whose fields stand at the top."""
-    found: Node = {}
-    for name, paths in envelope.paths.items():
-        if name in envelope.defaults or name not in example:
-            continue
-        node = found
-        for part in paths[-1][:-1]:
-            node = node.setdefault(part, {})
-        node[paths[-1][-1]] = example[name]
-    return found

@@ -13,7 +13,7 @@ import msgspec
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
-from de_stack.sources.collector.openapi import as_3_0
+from de_stack.sources.collector.api_schemas import as_3_0
 
 if TYPE_CHECKING:
     from starlette.requests import Request
