@@ -35,30 +35,31 @@ def counts(
     settings, contract = Settings(), load_stream(stream)
     if settle and settings.profile == "embedded":
         with _paused_generator(as_json):
-            accepted, found = _settled(settings, contract, timeout)
+            door, found = _settled(settings, contract, timeout)
     elif settle:
-        accepted, found = _settled(settings, contract, timeout)
+        door, found = _settled(settings, contract, timeout)
     else:
-        accepted, found = _accepted(settings, contract), _count(settings, contract)
+        door, found = _door(settings, contract), _count(settings, contract)
     # A row may be acknowledged by Kafka and yet be sent again, because its answer was lost: counted
     # once or twice at the door, and one of the two a duplicate. Others came past the door: by
     # replay, by another producer, or the door was killed before it could count and answer.
-    most = found.silver + found.duplicates + found.dead + found.held
-    equal = found.agree and accepted <= most
+    others = found.bronze - found.replayed - sum(door)
+    equal = found.agree and others >= 0
     if as_json:
-        told = {"accepted": accepted, "elsewhere": max(0, found.silver - accepted)}
+        told = {"accepted": door[0], "refused": door[1], "by_others": max(0, others)}
         typer.echo(json.dumps({**told, **asdict(found), "equal": equal}))
     else:
-        _print(accepted, found, equal)
+        _print(door, max(0, others), found, equal)
     if not equal:
         raise typer.Exit(1)
 
 
-def _accepted(settings, contract) -> int:  # noqa: ANN001 - imported late, see `counts`
-    from de_stack.resources.accepted import accepted_total
+def _door(settings, contract) -> tuple[int, int]:  # noqa: ANN001 - imported late, see `counts`
+    """(events that the collector has answered with 202, those that it refused and kept)."""
+    from de_stack.resources.accepted import accepted_total, kept_total
 
     topic = settings.names.topic(contract.domain, contract.entity)
-    return accepted_total(settings.home, topic)
+    return accepted_total(settings.home, topic), kept_total(settings.home, topic)
 
 
 def _count(settings, contract) -> Counts:  # noqa: ANN001
@@ -67,14 +68,14 @@ def _count(settings, contract) -> Counts:  # noqa: ANN001
     return count(settings, contract)
 
 
-def _settled(settings, contract, timeout: float) -> tuple[int, Counts]:  # noqa: ANN001
+def _settled(settings, contract, timeout: float) -> tuple[tuple[int, int], Counts]:  # noqa: ANN001
     from de_stack.failures import TransientFailure
 
     deadline = time.monotonic() + timeout
     while True:
         found = _count(settings, contract)
         if found.settled:
-            return _accepted(settings, contract), found
+            return _door(settings, contract), found
         if time.monotonic() > deadline:
             raise TransientFailure(
                 "wait until nothing is under way",
@@ -116,7 +117,7 @@ class _paused_generator:  # noqa: N801 - used as a verb
             typer.echo(line, err=True)
 
 
-def _print(accepted: int, found: Counts, equal: bool) -> None:
+def _print(door: tuple[int, int], others: int, found: Counts, equal: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -125,8 +126,9 @@ def _print(accepted: int, found: Counts, equal: bool) -> None:
     table.add_column("rows", justify="right")
     table.add_column("", style="dim")
     for room, rows, note in (
-        ("accepted by the collector", accepted, "answered with 202, over all its lives"),
-        ("by others", max(0, found.silver - accepted), "at the least: not answered with 202"),
+        ("accepted by the collector", door[0], "answered with 202, over all its lives"),
+        ("refused by it", door[1], "kept as dead letters"),
+        ("by others", others, "straight to Kafka, or killed before it was answered"),
         ("bronze", found.bronze, f"landed from Kafka; {found.waiting} offsets wait there"),
         ("- replayed", found.replayed, "dead letters, sent again: no new rows"),
         ("- dead letters", found.dead, "against the contract, kept in bronze"),
