@@ -96,7 +96,12 @@ def _say(
     name = f"{drafted.domain}.{drafted.entity}"
     arguments = replay_arguments(drafted, file)
     replay = shlex.join(["de-stack", "replay", name, str(file), *arguments, "--wait"])
-    files = [str(path.relative_to(root)) for path in written.files] if written else []
+    files = sorted(
+        str(path.relative_to(root))
+        for folder in (written.folders if written else ())
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and path.name != "_sources.yml"
+    )
     if as_json:
         told: dict[str, Any] = {
             "stream": name,
