@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from de_stack.sources.collector.answer import Result, answer
 from de_stack.sources.collector.body import (
     CONTENT_TYPES,
+    EVENT,
     EVENT_BATCH,
     JSON,
     MAX_ID,
     NDJSON,
     BodyError,
+    TooMany,
     media_type,
     read_body,
 )
@@ -107,3 +109,28 @@ def test_the_key_is_the_text_of_one_field_and_an_array_of_several() -> None:
     assert message_key(("a",), {"a": 'ö"'}) == 'ö"'.encode()
     assert message_key(("a",), {"a": 7}) == b"7"
     assert message_key(("a", "b"), {"a": "x", "b": 7}) == b'["x",7]'
+
+
+@pytest.mark.parametrize(
+    ("media", "body"),
+    [
+        (JSON, b"[0,0,0,0]"),
+        (NDJSON, b"0\n0\n0\n\n0"),
+        (NDJSON, b"\n" * 9),
+        (EVENT_BATCH, b"[{},{},{},{}]"),
+    ],
+)
+def test_more_items_than_a_request_may_have_are_counted_and_nothing_is_made_of_them(
+    media: str, body: bytes
+) -> None:
+    def made(*_: object) -> str:
+        raise AssertionError("an id was made")
+
+    with pytest.raises(TooMany, match="at most 3"):
+        read_body(media, {}, body, made, 3)
+
+
+def test_attributes_of_an_event_that_are_null_are_not_there() -> None:
+    event = b'{"specversion":"1.0","id":"a","source":null,"type":null,"time":null,"data":{"x":1}}'
+    ((item,), _) = read_body(EVENT, {}, event)
+    assert (item.refusal, item.source, item.type, item.time) == (None, "", "", "")

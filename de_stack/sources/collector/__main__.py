@@ -86,8 +86,8 @@ def serve(settings: Settings, port: int) -> None:
         port=port,
         log_config=None,
         access_log=False,
-        # The application says 503 with Retry-After long before; idle connections count here, too.
-        limit_concurrency=4 * limits.requests,
+        # No limit of uvicorn's: its 503 has no Retry-After, and idle connections count. The
+        # application has its own.
         timeout_graceful_shutdown=int(limits.request_seconds + limits.read_seconds),
     )
     # uvicorn raises the signal again once it has shut down: by then there is nothing left to end.

@@ -17,7 +17,8 @@ they were sent: nothing is parsed and written anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
@@ -35,6 +36,13 @@ _ANY_ID = made(new_id)
 
 class BodyError(Exception):
     """The body as a whole cannot be taken apart; the message says why."""
+
+
+class TooMany(Exception):
+    """There are more items than one request may have; the message says how many."""
+
+    def __init__(self, items: int, most: int) -> None:
+        super().__init__(f"{items} items, at most {most}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +63,10 @@ class Item:
 class _CloudEvent(msgspec.Struct):
     id: str
     specversion: Literal["1.0"] = "1.0"
-    source: str = ""
-    type: str = ""
-    time: str = ""
+    # CloudEvents takes null for an attribute that is not there.
+    source: str | None = None
+    type: str | None = None
+    time: str | None = None
     data: msgspec.Raw = msgspec.Raw()
 
 
@@ -71,16 +80,21 @@ def media_type(content_type: str) -> str:
 
 
 def read_body(
-    media: str, headers: Mapping[str, str], body: bytes, id_for: IdFor = _ANY_ID
+    media: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    id_for: IdFor = _ANY_ID,
+    most: int = sys.maxsize,
 ) -> tuple[list[Item], bool]:
     """The items of a body, and whether it was a batch.
 
     Raises:
         BodyError: it is not of the form that its content type promises.
+        TooMany: it has more than `most` items. They are counted before anything is made of them.
     """
     if media == JSON:
         if body.lstrip(b" \t\r\n")[:1] == b"[":
-            return [_item(id_for(i, raw), raw) for i, raw in enumerate(_elements(body))], True
+            return [_item(id_for(i, raw), raw) for i, raw in enumerate(_elements(body, most))], True
         if not body.strip():
             msg = "the body is empty"
             raise BodyError(msg)
@@ -89,22 +103,31 @@ def read_body(
         event_id = id_for(0, body.strip()) if event_id is None else event_id
         return [_item(event_id, body, **given)], False
     if media == NDJSON:
-        return [_item(id_for(i, line), line) for i, line in enumerate(_lines(body))], True
+        return [_item(id_for(i, line), line) for i, line in enumerate(_lines(body, most))], True
     if media == EVENT:
         return [_event(body, id_for, 0)], False
-    return [_event(raw, id_for, i) for i, raw in enumerate(_elements(body))], True
+    return [_event(raw, id_for, i) for i, raw in enumerate(_elements(body, most))], True
 
 
-def _elements(body: bytes) -> list[bytes]:
+def _elements(body: bytes, most: int) -> list[bytes]:
     try:
-        return [bytes(raw) for raw in msgspec.json.decode(body, type=list[msgspec.Raw])]
+        found = msgspec.json.decode(body, type=list[msgspec.Raw])
+        if len(found) > most:
+            raise TooMany(len(found), most)
+        return [bytes(raw) for raw in found]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         msg = f"not a JSON array: {error}"
         raise BodyError(msg) from error
 
 
-def _lines(body: bytes) -> Iterator[bytes]:
-    return (line for line in (raw.strip(b" \t\r") for raw in body.split(b"\n")) if line)
+def _lines(body: bytes, most: int) -> list[bytes]:
+    # Blank lines are no items, but nobody sends many of them.
+    if (lines := body.count(b"\n")) > 2 * most:
+        raise TooMany(lines, most)
+    found = [line for line in (raw.strip(b" \t\r") for raw in body.split(b"\n")) if line]
+    if len(found) > most:
+        raise TooMany(len(found), most)
+    return found
 
 
 def _item(event_id: str, data: bytes, source: str = "", type: str = "", time: str = "") -> Item:  # noqa: A002
@@ -133,4 +156,5 @@ def _event(raw: bytes, id_for: IdFor, index: int) -> Item:
     if not event.data:
         refusal = ("envelope", "data", "has no data (data_base64 is not read)")
         return Item(event.id, raw, refusal=refusal)
-    return _item(event.id, bytes(event.data), event.source, event.type, event.time)
+    given = (event.source or "", event.type or "", event.time or "")
+    return _item(event.id, bytes(event.data), *given)

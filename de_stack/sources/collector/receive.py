@@ -20,6 +20,7 @@ from de_stack.sources.collector.body import (
     EVENT,
     EVENT_BATCH,
     BodyError,
+    TooMany,
     media_type,
     read_body,
 )
@@ -107,13 +108,13 @@ class Receiver:
         try:
             key = key_of(headers)
             id_for = made(self.make_id) if key is None else keyed(stream, key)
-            items, is_batch = read_body(media, headers, body, id_for)
+            items, is_batch = read_body(media, headers, body, id_for, self.limits.items)
         except BadKey as error:
             return refuse(400, "idempotency_key", str(error))
         except BodyError as error:
             return refuse(400, "malformed", str(error))
-        if len(items) > self.limits.items:
-            return refuse(413, "too_many", f"{len(items)} items, at most {self.limits.items}")
+        except TooMany as error:
+            return refuse(413, "too_many", str(error))
         entrance, received = self.entrances[stream], self.now()
         checked: list[Checked] = []
         for number, item in enumerate(items, 1):
