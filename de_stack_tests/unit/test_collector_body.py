@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from de_stack.sources.collector.answer import Result, answer
 from de_stack.sources.collector.body import (
     CONTENT_TYPES,
-    EVENT,
     EVENT_BATCH,
     JSON,
     MAX_ID,
@@ -128,9 +127,3 @@ def test_more_items_than_a_request_may_have_are_counted_and_nothing_is_made_of_t
 
     with pytest.raises(TooMany, match="at most 3"):
         read_body(media, {}, body, made, 3)
-
-
-def test_attributes_of_an_event_that_are_null_are_not_there() -> None:
-    event = b'{"specversion":"1.0","id":"a","source":null,"type":null,"time":null,"data":{"x":1}}'
-    ((item,), _) = read_body(EVENT, {}, event)
-    assert (item.refusal, item.source, item.type, item.time) == (None, "", "", "")

@@ -63,10 +63,9 @@ class Item:
 class _CloudEvent(msgspec.Struct):
     id: str
     specversion: Literal["1.0"] = "1.0"
-    # CloudEvents takes null for an attribute that is not there.
-    source: str | None = None
-    type: str | None = None
-    time: str | None = None
+    source: str = ""
+    type: str = ""
+    time: str = ""
     data: msgspec.Raw = msgspec.Raw()
 
 
@@ -156,5 +155,4 @@ def _event(raw: bytes, id_for: IdFor, index: int) -> Item:
     if not event.data:
         refusal = ("envelope", "data", "has no data (data_base64 is not read)")
         return Item(event.id, raw, refusal=refusal)
-    given = (event.source or "", event.type or "", event.time or "")
-    return _item(event.id, bytes(event.data), *given)
+    return _item(event.id, bytes(event.data), event.source, event.type, event.time)

@@ -70,8 +70,7 @@ def _out_of(envelope: Envelope, stream: Stream, item: Spans) -> str | None:
 def _values(envelope: Envelope, name: str, item: Spans) -> list[str]:
     for path in envelope.paths.get(name, ()):
         found = [item.text[slice(*span)] for span in item.of(path)]
-        # What a transport adds may be an object there; a field of the record never is.
-        if found and found != ["null"] and not found[0].startswith(("{", "[")):
+        if found and found != ["null"]:
             return found
     return []
 
