@@ -4,8 +4,9 @@ Belongs here: choosing ports on loopback, and keeping others from choosing the s
 here: which service wants which port.
 
 Between the choice and the moment that a service listens lie seconds to minutes. Another `up` of
-this user cannot choose the port in that time: it is reserved by a locked file. Somebody else can
-take it; then the service cannot start, which is a `PortTaken`.
+this user cannot choose the port in that time: it is reserved by a locked file. The file names the
+home that got the port, which so keeps it while a service of it restarts. Somebody else can take it;
+then the service cannot start, which is a `PortTaken`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import fcntl
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.local.private_tmp import private_tmp
@@ -39,22 +41,35 @@ def is_free(port: int) -> bool:
 
 
 @contextmanager
-def reserving() -> Iterator[Callable[[int], bool]]:
+def reserving(home: Path, is_kept: Callable[[Path, int], bool]) -> Iterator[Callable[[int], bool]]:
     """Yield a question to ask instead of `is_free`: who hears yes has the port to the block's end.
 
     The locks die with their holder.
+
+    Args:
+        home: who asks.
+        is_kept: tells whether another home, which had the port last, still counts on it.
     """
     folder = private_tmp("ports")
     with ExitStack() as held:
 
         def reserve(port: int) -> bool:
-            file = held.enter_context((folder / str(port)).open("w"))
+            file = held.enter_context((folder / str(port)).open("a+"))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
+            file.seek(0)
+            last = file.read()
+            if last and last != str(home) and is_kept(Path(last), port):
+                return False
             # Asked under the lock: who held it before us may have begun to listen.
-            return is_free(port)
+            if not is_free(port):
+                return False
+            file.truncate(0)
+            file.write(str(home))
+            file.flush()
+            return True
 
         yield reserve
 

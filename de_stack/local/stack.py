@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from de_stack.failures import PermanentFailure
+from de_stack.failures import Failure, PermanentFailure
 from de_stack.local import (
     ending,
     home_folder,
@@ -107,7 +107,7 @@ def _start(home: Path, wanted: list[Service], say: Say) -> dict[str, float]:
     choices = 1
     while True:
         try:
-            with ports.reserving() as reserve:
+            with ports.reserving(home, _counts_on) as reserve:
                 site = _remember(home, wanted, reserve, say)
                 # Kept for the next round: what was stopped in this one does not run there any more.
                 wanted = [*wanted, *_outdated(site, wanted, say)]
@@ -119,6 +119,17 @@ def _start(home: Path, wanted: list[Service], say: Say) -> dict[str, float]:
             say(f"{failure.tried}: {failure.got}; choosing again")
         else:
             return took
+
+
+def _counts_on(home: Path, port: int) -> bool:
+    """True when the stack of another home is up and has the port, also in the middle of a restart.
+
+    One that gives no answer may have it: another port is near, a lost one moves its service.
+    """
+    try:
+        return port in state.load(home)["ports"].values() and supervisor.is_alive(home)
+    except Failure:
+        return True
 
 
 def _running(home: Path) -> list[Service]:

@@ -67,6 +67,23 @@ def test_two_stacks_that_start_in_the_same_second_get_ports_of_their_own(homes: 
     assert len(clusters) == 2
 
 
+def test_a_service_that_is_down_keeps_its_port_as_long_as_its_stack_is_up(
+    homes: list[Path],
+) -> None:
+    def typed(home: Path, *arguments: str) -> set[int]:
+        process = command(home, *arguments)
+        said, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, said
+        return set(state.load(home)["ports"].values())
+
+    one, other = homes
+    kept = typed(one, "up", "postgres")
+    # The middle of a restart, made long.
+    supervisor.stop(one, "postgres")
+    assert not kept & typed(other, "up", "postgres")
+    assert typed(one, "up", "postgres") == kept
+
+
 @pytest.fixture
 def alone(homes: list[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """One home, for stacks that are started in this process."""

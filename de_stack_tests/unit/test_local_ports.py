@@ -79,12 +79,17 @@ def test_a_reserved_port_is_nobody_elses_until_it_is_let_go(
     free: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with reserving() as other:
-        with reserving() as one:
+
+    def nobody(home: Path, port: int) -> bool:
+        pytest.fail(f"{home} does not run any more, and was asked about {port}")
+
+    with reserving(tmp_path / "other", lambda *_: False) as other:
+        with reserving(tmp_path / "one", nobody) as one:
             assert one(free)
             assert not other(free)
-        with reserving() as one:
+        with reserving(tmp_path / "one", nobody) as one:
             assert one(free)
+        assert other(free)
     assert (next(tmp_path.iterdir()).stat().st_mode & 0o777) == 0o700
 
 
@@ -92,8 +97,33 @@ def test_a_port_somebody_listens_on_cannot_be_reserved(
     port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with reserving() as reserve:
+    with reserving(tmp_path, lambda *_: False) as reserve:
         assert not reserve(port)
+
+
+def test_a_stack_that_is_up_keeps_its_port_while_nobody_listens_there(
+    free: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    one, other = tmp_path / "one", tmp_path / "other"
+    with reserving(one, lambda *_: True) as reserve:
+        assert reserve(free)
+    asked: list[tuple[Path, int]] = []
+
+    def is_kept(home: Path, port: int) -> bool:
+        asked.append((home, port))
+        return True
+
+    with reserving(other, is_kept) as reserve:
+        assert not reserve(free)
+    assert asked == [(one, free)]
+    with reserving(one, is_kept) as reserve:
+        assert reserve(free)
+    with reserving(other, lambda *_: False) as reserve:
+        assert reserve(free)
+    # The port is the other's now.
+    with reserving(one, is_kept) as reserve:
+        assert not reserve(free)
 
 
 def test_who_listens_is_known_by_process_and_port(port: int, free: int) -> None:
