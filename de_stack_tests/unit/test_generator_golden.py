@@ -55,7 +55,7 @@ def run(home: Path, hash_seed: str, *command: str) -> str:
     ("name", "golden"),
     [
         ("", "2093 dbb862b0e6dcdc336c3bb6763209bbaa11eb741b08fc2b3e2b224dbe59613d99"),
-        ("presses.yaml", "2093 78e92d73d952ea8e50068705423c6d47ca0dac956e71c56f98f0fa083c03ef86"),
+        ("presses.yaml", "2093 5edf92fa86c70fd7524cbb5d4746a5050e1fab33166baedac936783112800ed8"),
         (
             "greenhouse.yaml",
             "2093 4ab2f39f20a07299fac952324e038852cbd9769db85c12505e0f42bc03923f16",
