@@ -36,6 +36,9 @@ MAINTENANCE = (
 )
 
 _FORMAT = 1
+# Commits before the last known one that are looked at each time: small files, a fraction of a
+# millisecond each on a disk.
+_READ_AGAIN = 4
 _INTERVAL = re.compile(r"interval '1 (hour|day|month)' \+ interval '[0-9]+ seconds'")
 # What each kind of commit must say, so that the ledger can be written from the log alone.
 _DETAILS = {
@@ -102,6 +105,8 @@ def reconcile(lake: Lake, ledger: Entries, table: Table, *, anew: bool = False) 
     # Somebody may have committed between the two looks: his rows are in his version, not in ours.
     newest = max([newest, *(commit.version for commit in log)])
     for commit in log:
+        if commit.version < known:
+            continue
         if commit.version == known:
             if (commit.metadata or {}).get("token") != token:
                 raise PermanentFailure(
@@ -117,18 +122,21 @@ def reconcile(lake: Lake, ledger: Entries, table: Table, *, anew: bool = False) 
 
 
 def _read_log(lake: Lake, table: Table, known: int, newest: int) -> list[Commit]:
-    """The last known commit and what came after it.
+    """Some commits that are known and what came after them.
 
-    The known one is read again: a log of the same length may still be another log. In a table that
-    has rested for a month, the next commit's checkpoint lets Delta delete its file; then it is the
-    commits after it, all there and all ours, that speak for the log.
+    The last known one is read again, for a log of the same length may still be another log, and a
+    few before it: a power cut may leave the newest file whole and cut one that was written seconds
+    earlier. In a table that has rested for a month, the next commit's checkpoint lets Delta delete
+    their files; then it is the commits after them, all there and all ours, that speak for the log.
     """
-    try:
-        return lake.commits_after(table.uri, max(known - 1, -1))
-    except LogCleaned as cleaned:
-        if cleaned.version != known or known == newest:
-            raise
-        return lake.commits_after(table.uri, known)
+    since = max(known - _READ_AGAIN, 0) - 1
+    while True:
+        try:
+            return lake.commits_after(table.uri, since)
+        except LogCleaned as cleaned:
+            if cleaned.version > known or cleaned.version == known == newest:
+                raise
+            since = cleaned.version
 
 
 def _before_reparse(log: list[Commit], landing: int, newest: int) -> int:
