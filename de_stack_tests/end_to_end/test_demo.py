@@ -100,5 +100,8 @@ def test_the_demo_shows_statistics_and_every_accepted_row_arrives_even_after_kil
     assert second.returncode == 0, second.stdout + second.stderr
     after = json.loads(second.stdout)
     assert after["equal"]
+    # What was acknowledged by Kafka and not yet counted when the collector was killed: of the one
+    # request that was under way, a fraction of a second's events.
+    assert after["by_others"] <= 50
     assert after["silver"] == after["published"] > before["silver"]
     assert after["silver"] + after["duplicates"] + after["dead"] == after["bronze"]
