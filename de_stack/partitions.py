@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import dagster as dg
 
-    from de_stack.contracts import Stream
+    from de_stack.contracts import Dataset, Stream
 
 _FORMAT = {"hour": "%Y-%m-%d-%H:%M", "day": "%Y-%m-%d", "month": "%Y-%m"}
 _CRON = {"hour": "0 * * * *", "day": "0 0 * * *", "month": "0 0 1 * *"}
@@ -103,7 +103,7 @@ def expand(first: datetime, last: datetime, grain: str) -> list[datetime]:
     return found
 
 
-def _definition(stream: Stream) -> dg.TimeWindowPartitionsDefinition:
+def _definition(stream: Dataset) -> dg.TimeWindowPartitionsDefinition:
     import dagster as dg
 
     return dg.TimeWindowPartitionsDefinition(
@@ -115,11 +115,11 @@ def _definition(stream: Stream) -> dg.TimeWindowPartitionsDefinition:
     )
 
 
-def ingest_partitions(stream: Stream) -> dg.TimeWindowPartitionsDefinition:
+def ingest_partitions(stream: Dataset) -> dg.TimeWindowPartitionsDefinition:
     """One partition per period in which the broker took rows."""
     return _definition(stream)
 
 
-def event_partitions(stream: Stream) -> dg.TimeWindowPartitionsDefinition:
+def event_partitions(stream: Dataset) -> dg.TimeWindowPartitionsDefinition:
     """One partition per period in which events happened."""
     return _definition(stream)

@@ -5,10 +5,11 @@ settings, checks, dbt sources). Does not belong here: moving data, clients, Dags
 """
 
 from de_stack.contracts.load import ContractError, load_all, load_file, load_stream
-from de_stack.contracts.model import Envelope, Field, Stream
+from de_stack.contracts.model import Dataset, Envelope, Field, Stream
 
 __all__ = [
     "ContractError",
+    "Dataset",
     "Envelope",
     "Field",
     "Stream",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from de_stack.naming import stream_name
 
@@ -56,6 +56,32 @@ class Envelope:
     def __str__(self) -> str:
         """As a list of changes shows it."""
         return self.name
+
+
+class Dataset(Protocol):
+    """What assets, partitions and checks need of a contract: a stream's, or that of day files.
+
+    `look_back` is None where nothing is ever held.
+    """
+
+    @property
+    def domain(self) -> str: ...  # noqa: D102
+    @property
+    def entity(self) -> str: ...  # noqa: D102
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def version(self) -> str: ...  # noqa: D102
+    @property
+    def owner(self) -> str: ...  # noqa: D102
+    @property
+    def team(self) -> str: ...  # noqa: D102
+    @property
+    def grain(self) -> Grain: ...  # noqa: D102
+    @property
+    def history_start(self) -> datetime: ...  # noqa: D102
+    @property
+    def look_back(self) -> timedelta | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)

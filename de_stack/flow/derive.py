@@ -21,7 +21,7 @@ from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.flow import commits
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.remake import accepted_loss, remake
-from de_stack.flow.tables import Table, create, event_periods, folder_of
+from de_stack.flow.tables import Table, create, event_periods, folder_of, timestamp
 from de_stack.flow.widen import widen
 from de_stack.logs import line
 from de_stack.resources.lake import Lake
@@ -50,6 +50,13 @@ class Derived:
 def same_periods(source: Table, first: datetime, last: datetime) -> Select:
     """Rows of the same event hours: for sources that have them as a column and a folder."""
     return lambda _ledger, _version: event_periods(source, first, last)
+
+
+def up_to(source: Table, last: datetime) -> Select:
+    """Rows of all event periods up to the last: for rules that look back."""
+    folder = partitions.folder(last, source.grain)
+    condition = f"{source.partitioned_by} <= DATE '{folder}' AND event_hour <= {timestamp(last)}"
+    return lambda _ledger, _version: condition
 
 
 def derive(

@@ -1,4 +1,4 @@
-"""A gold table: computed from silver by event periods, kept in Delta, copied to Postgres.
+"""A gold table: computed from another by event periods, kept in Delta, copied to Postgres.
 
 Belongs here: what a domain says of such a table, and the two tables that follow from it. Does not
 belong here: computing (`derive.py`), copying (`publish.py`), Dagster's words
@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from de_stack.flow.derive import Derived, derive
+from de_stack.flow.derive import Derived, derive, up_to
 from de_stack.flow.publish import Published, publish_hours
 from de_stack.flow.refine import silver
 from de_stack.flow.serving import ServingTable
@@ -23,7 +23,7 @@ from de_stack.resources.lake import Lake
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from de_stack.contracts import Stream
+    from de_stack.contracts import Dataset
     from de_stack.settings import Settings
 
 # (name, Spark type, Postgres type, description)
@@ -34,21 +34,25 @@ Columns = tuple[tuple[str, str, str, str], ...]
 class Gold:
     """What a domain says of a gold table.
 
-    `transform` takes silver's rows of some event periods and the stream's grain, and gives the
-    `columns` and `event_hour`, the period that a row belongs to: that of its `time_column`. `count`
-    is the column whose sum over an event period is the number of silver's rows in it, where there
-    is one.
+    `transform` takes rows of the table that it `reads`, and the first and last event period; it
+    gives the `columns` and `event_hour`, the period that a row belongs to: that of its
+    `time_column`. It is given the rows of these periods, or, where it `looks_back`, those of all
+    periods up to the last. `count` is the column whose sum over an event period is the number of
+    rows read in it, where there is one.
     """
 
-    stream: Stream
+    stream: Dataset
     layer: str
     entity: str
     columns: Columns
     key: tuple[str, ...]
     time_column: str
-    transform: Callable[[DataFrame, str], DataFrame]
+    transform: Callable[[DataFrame, datetime, datetime], DataFrame]
     description: str
     count: str | None = "count"
+    reads: str = "silver"
+    source: Callable[[Settings, Any], Table] = silver
+    looks_back: bool = False
 
     @property
     def name(self) -> str:
@@ -100,17 +104,18 @@ class Gold:
         spark: Callable[[], SparkSession],
         run_id: str,
     ) -> Derived:
-        """Replace event periods first..last by what silver says now. Errors: see `derive`."""
-        source, target = silver(settings, self.stream), self.table(settings)
+        """Replace event periods first..last by what is read now. Errors: see `derive`."""
+        source, target = self.source(settings, self.stream), self.table(settings)
         return derive(
             settings,
             source,
             target,
             first,
             last,
-            lambda rows: self.transform(rows, self.stream.grain),
+            lambda rows: self.transform(rows, first, last),
             spark,
             run_id,
+            up_to(source, last) if self.looks_back else None,
         )
 
     def publish(

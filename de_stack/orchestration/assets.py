@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 import dagster as dg
 
 from de_stack import naming, partitions
-from de_stack.contracts import Stream
+from de_stack.contracts import Dataset, Stream
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.tables import Table
 from de_stack.resources.lake import Lake
@@ -31,7 +31,7 @@ class Common(TypedDict):
 
 
 def common(
-    stream: Stream,
+    stream: Dataset,
     layer: str,
     kinds: set[str],
     columns: Columns,
@@ -65,7 +65,7 @@ def row_count(settings: Settings, table: Table) -> dict[str, int]:
     return {} if rows is None else {"dagster/row_count": rows}
 
 
-def event_range(context: dg.AssetExecutionContext, stream: Stream) -> tuple[datetime, datetime]:
+def event_range(context: dg.AssetExecutionContext, stream: Dataset) -> tuple[datetime, datetime]:
     """First and last period of the run's partitions."""
     window = context.partition_time_window
     return window.start, partitions.after(window.end, stream.grain, -1)
@@ -94,7 +94,7 @@ def report_ingested(
 
 
 def report_derived(
-    context: dg.AssetExecutionContext, settings: Settings, stream: Stream, consumer: str
+    context: dg.AssetExecutionContext, settings: Settings, stream: Dataset, consumer: str
 ) -> None:
     """Tell Dagster of event periods that a run derived and was killed before it could say so."""
     _report(context, stream.grain, Ledger(settings).applied_hours(consumer))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from de_stack import naming, partitions
-from de_stack.contracts import Stream
+from de_stack.contracts import Dataset, Stream
 from de_stack.flow import checks
 from de_stack.flow.tables import Table
 from de_stack.settings import Settings
@@ -18,7 +18,7 @@ from de_stack.settings import Settings
 _MOST_SHOWN = 20
 
 
-def event_hours(context: dg.AssetCheckExecutionContext, stream: Stream) -> checks.Range:
+def event_hours(context: dg.AssetCheckExecutionContext, stream: Dataset) -> checks.Range:
     """The run's event hours; None, for the whole table, where a check runs by itself."""
     tags = context.run.tags
     one = tags.get("dagster/partition")

@@ -4,54 +4,27 @@ Belongs here: the factories. Does not belong here: what a gold table is (`flow.g
 that every stream has (`stream_assets.py`).
 """
 
-from typing import Any
-
 import dagster as dg
 
 from de_stack import naming, partitions
 from de_stack.flow.gold import Gold
-from de_stack.orchestration.assets import common, event_range, report_derived, row_count
+from de_stack.orchestration.assets import common, event_range, report_derived
+from de_stack.orchestration.derived import derived
 from de_stack.settings import Settings
 
 
 def served(gold: Gold) -> dg.AssetsDefinition:
-    """Silver -> the gold table in Delta."""
-    stream = gold.stream
-
-    @dg.asset(
-        **common(
-            stream,
-            gold.layer,
-            {"spark", "delta"},
-            gold.lake_columns,
-            f"lake.{stream.domain}.{gold.name}",
-            entity=gold.entity,
-        ),
-        description=gold.description,
-        deps=[naming.asset_key(stream.domain, "silver", stream.entity)],
-        partitions_def=partitions.event_partitions(stream),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        pool="spark",
+    """The gold table in Delta."""
+    return derived(
+        gold.stream,
+        gold.name,
+        naming.asset_name(gold.reads, gold.stream.entity),
+        gold.lake_columns,
+        gold.description,
+        gold.compute,
+        gold.table,
+        of_any_period=gold.looks_back,
     )
-    def asset(
-        context: dg.AssetExecutionContext,
-        settings: dg.ResourceParam[Settings],
-        spark: dg.ResourceParam[Any],
-    ) -> dg.MaterializeResult:
-        first, last = event_range(context, stream)
-        done = gold.compute(settings, first, last, lambda: spark.spark_session, context.run.run_id)
-        table = gold.table(settings)
-        report_derived(context, settings, stream, table.table_id)
-        return dg.MaterializeResult(
-            metadata={
-                "rows": done.rows,
-                "silver_version": done.source_version,
-                "delta_version": done.version,
-                **row_count(settings, table),
-            }
-        )
-
-    return asset
 
 
 def published(gold: Gold) -> dg.AssetsDefinition:

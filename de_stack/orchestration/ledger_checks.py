@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from de_stack import naming
-from de_stack.contracts import Stream
+from de_stack.contracts import Dataset, Stream
 from de_stack.flow import landing_checks, reconciliation
 from de_stack.flow import table_check as tables
 from de_stack.flow.tables import Table
@@ -53,7 +53,7 @@ def offset_check(stream: Stream) -> dg.AssetChecksDefinition:
 
 
 def table_check(
-    stream: Stream, layer: str, table: Callable[[Settings], Table], entity: str | None = None
+    stream: Dataset, layer: str, table: Callable[[Settings], Table], entity: str | None = None
 ) -> dg.AssetChecksDefinition:
     """The table's log and rows are what the ledger says; derived tables: of the run's hours."""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import dagster as dg
 
 from de_stack import naming
-from de_stack.contracts import Stream
+from de_stack.contracts import Dataset, Stream
 from de_stack.failures import TransientFailure
 from de_stack.flow.bronze import bronze, bronze_columns
 from de_stack.flow.gold import Gold
@@ -27,7 +27,7 @@ _RETRIES, _FIRST_WAIT_S = 3, 30.0
 
 
 def maintained(
-    stream: Stream,
+    stream: Dataset,
     layer: str,
     columns: Columns,
     table: Callable[[Settings], Table],
@@ -86,8 +86,13 @@ def all_maintained(stream: Stream, golds: Sequence[Gold] = ()) -> list[dg.Assets
     return [
         maintained(stream, "bronze", bronze_columns(stream), lambda s: bronze(s, stream)),
         maintained(stream, "silver", silver_columns(stream), lambda s: silver(s, stream)),
-        *(maintained(stream, g.layer, g.lake_columns, g.table, g.entity) for g in golds),
+        *maintained_golds(golds),
     ]
+
+
+def maintained_golds(golds: Sequence[Gold]) -> list[dg.AssetsDefinition]:
+    """The assets that care for gold tables."""
+    return [maintained(g.stream, g.layer, g.lake_columns, g.table, g.entity) for g in golds]
 
 
 def weekly(domain: str, assets: Sequence[dg.AssetsDefinition]) -> dg.ScheduleDefinition:

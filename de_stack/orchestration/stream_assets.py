@@ -16,13 +16,8 @@ from de_stack.flow.dead_letters import enter_letters
 from de_stack.flow.land import land
 from de_stack.flow.letter_shelf import COLUMNS
 from de_stack.flow.refine import refine, silver, silver_columns
-from de_stack.orchestration.assets import (
-    common,
-    event_range,
-    report_derived,
-    report_ingested,
-    row_count,
-)
+from de_stack.orchestration.assets import common, report_ingested, row_count
+from de_stack.orchestration.derived import derived
 from de_stack.settings import Settings
 
 
@@ -77,52 +72,21 @@ def landed(stream: Stream) -> dg.AssetsDefinition:
 
 def refined(stream: Stream) -> dg.AssetsDefinition:
     """Bronze -> silver: typed, one row per event."""
-
-    @dg.asset(
-        **common(
-            stream,
-            "silver",
-            {"spark", "delta"},
-            silver_columns(stream),
-            f"lake.{stream.domain}.{naming.asset_name('silver', stream.entity)}",
-        ),
-        # Any ingest hour may hold a row of any event hour; the ledger narrows it down at run time.
-        deps=[
-            dg.AssetDep(
-                naming.asset_key(stream.domain, "bronze", stream.entity),
-                partition_mapping=dg.AllPartitionMapping(),
-            )
-        ],
-        partitions_def=partitions.event_partitions(stream),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        pool="spark",
-    )
-    def asset(
-        context: dg.AssetExecutionContext,
-        settings: dg.ResourceParam[Settings],
-        spark: dg.ResourceParam[Any],
-    ) -> dg.MaterializeResult:
+    return derived(
+        stream,
+        naming.asset_name("silver", stream.entity),
+        naming.asset_name("bronze", stream.entity),
+        silver_columns(stream),
         """One typed row per event, by the period of its event time.
 
         A pure function of all good bronze rows of the period: running it again changes nothing, and
         a late row repairs its period.
-        """
-        first, last = event_range(context, stream)
-        done = refine(
-            settings, stream, first, last, lambda: spark.spark_session, context.run.run_id
-        )
-        table = silver(settings, stream)
-        report_derived(context, settings, stream, table.table_id)
-        return dg.MaterializeResult(
-            metadata={
-                "rows": done.rows,
-                "bronze_version": done.source_version,
-                "delta_version": done.version,
-                **row_count(settings, table),
-            }
-        )
-
-    return asset
+        """,
+        lambda settings, *how: refine(settings, stream, *how),
+        lambda settings: silver(settings, stream),
+        # Any ingest hour may hold a row of any event hour; the ledger narrows it down at run time.
+        of_any_period=True,
+    )
 
 
 def rejected(stream: Stream) -> dg.AssetsDefinition:

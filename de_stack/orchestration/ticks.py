@@ -16,7 +16,7 @@ from itertools import pairwise
 import dagster as dg
 
 from de_stack import naming, partitions
-from de_stack.contracts import Stream
+from de_stack.contracts import Dataset, Stream
 from de_stack.flow.dead_letters import has_news
 from de_stack.flow.event_hours import Lag
 from de_stack.flow.land import waiting
@@ -147,7 +147,7 @@ def land_sensor(stream: Stream) -> dg.SensorDefinition:
     )
 
 
-def derive_sensor(stream: Stream, stages: Sequence[Stage]) -> dg.SensorDefinition:
+def derive_sensor(stream: Dataset, stages: Sequence[Stage]) -> dg.SensorDefinition:
     """Asks for the oldest contiguous range of pending periods, from the first stage that lags.
 
     Only the first stage holds old periods back: the later ones follow what it has committed.

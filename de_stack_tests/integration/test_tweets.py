@@ -42,7 +42,7 @@ from de_stack_tests.seeds import SEEDS
 
 TWEETS = load_day_files("tweets")
 SAMPLE = sorted((DEFS / "tweets" / "sample").glob("*.csv"))
-SERVED = (serve.DAILY_SUMMARY, serve.REPLIES, serve.RENAMES)
+SERVED = serve.GOLDS
 NOW = datetime(2022, 2, 1, tzinfo=UTC)
 
 
@@ -52,7 +52,7 @@ def bring(settings: Settings, *paths: Path) -> list[Loaded]:
 
 def pending(settings: Settings) -> list[datetime]:
     ledger, source = Ledger(settings), bronze(settings, TWEETS).table_id
-    days = {d for s in SERVED for d in ledger.pending(s.gold(settings).table_id, source)}
+    days = {d for s in SERVED for d in ledger.pending(s.table(settings).table_id, source)}
     return sorted(days)
 
 
@@ -60,7 +60,7 @@ def derive_pending(settings: Settings, spark: Any) -> None:
     """What the sensor asks for, without Dagster."""
     for first, last in partitions.contiguous(pending(settings), "day"):
         for served in SERVED:
-            served.derive(settings, spark, first, last, "test")
+            served.compute(settings, first, last, spark, "test")
             served.publish(settings, first, last, "test")
 
 
@@ -352,9 +352,8 @@ def test_maintenance_changes_no_row_and_a_summary_that_lost_some_is_found(
     bring(settings, *SAMPLE)
     derive_pending(settings, spark)
     before = rows_of(settings), published(settings)
-    kept = maintain.maintained_bronze_tweets, maintain.maintained_gold_daily_summary
     with dg.DagsterInstance.ephemeral() as instance:
-        for asset in kept:
+        for asset in maintain.MAINTAINED:
             assert dg.materialize([asset], resources={"settings": settings}, instance=instance)
     assert (rows_of(settings), published(settings)) == before
     # Files of several days' loads are one now: a load takes its own rows out of it.
@@ -368,7 +367,7 @@ def test_maintenance_changes_no_row_and_a_summary_that_lost_some_is_found(
     assert settled >= 2
     assert verify.differences(settings, None) == (settled, {})
     agreed(settings)
-    lose_rows(settings, serve.DAILY_SUMMARY.gold(settings))
+    lose_rows(settings, serve.DAILY_SUMMARY.table(settings))
     found, wrong = verify.differences(settings, None)
     assert found == len(wrong) == settled
 

@@ -4,8 +4,8 @@ Belongs here: which tables there are. Does not belong here: how (`flow.maintenan
 (`orchestration.maintenance`).
 """
 
-from de_stack.defs.telemetry.serve import STATS
+from de_stack.defs.telemetry.serve import MEASURES, STATS
 from de_stack.orchestration.maintenance import all_maintained, weekly
 
-MAINTAINED = all_maintained(STATS.stream, [STATS])
+MAINTAINED = all_maintained(MEASURES, [STATS])
 maintenance = weekly("telemetry", MAINTAINED)

@@ -9,14 +9,16 @@ from de_stack.defs.telemetry.core import rules, schema
 from de_stack.flow.gold import Gold
 from de_stack.orchestration.gold_assets import published, served
 
+MEASURES = load_stream("telemetry.measures")
+
 STATS = Gold(
-    stream=load_stream("telemetry.measures"),
+    stream=MEASURES,
     layer="stats",
     entity="measures",
     columns=schema.STATS,
     key=schema.STATS_KEY,
     time_column="window_start",
-    transform=rules.five_minute_stats,
+    transform=lambda rows, *_: rules.five_minute_stats(rows, MEASURES.grain),
     description="Per source, metric and five minutes: count, extremes, mean, sample deviation, "
     "percentiles.",
 )

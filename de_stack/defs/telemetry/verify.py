@@ -3,7 +3,7 @@
 Belongs here: which checks there are. Does not belong here: how they count (`flow`).
 """
 
-from de_stack.defs.telemetry.serve import STATS
+from de_stack.defs.telemetry.serve import MEASURES, STATS
 from de_stack.orchestration.standard_checks import checks
 
-CHECKS = checks(STATS.stream, [STATS])
+CHECKS = checks(MEASURES, [STATS])

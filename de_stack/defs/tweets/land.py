@@ -4,8 +4,6 @@ Belongs here: bronze as an asset that no run of ours makes. Does not belong here
 loaded (`flow.load`).
 """
 
-from typing import Any
-
 import dagster as dg
 
 from de_stack import partitions
@@ -13,7 +11,7 @@ from de_stack.contracts.day_files import load_day_files
 from de_stack.flow.day_files import bronze_columns
 from de_stack.orchestration.assets import common
 
-TWEETS: Any = load_day_files("tweets")
+TWEETS = load_day_files("tweets")
 
 bronze_tweets = dg.AssetSpec(
     **common(

@@ -3,14 +3,10 @@
 Belongs here: which checks there are. Does not belong here: counting by days (`flow.checks`).
 """
 
-from dataclasses import replace
-from typing import Any
-
 import dagster as dg
 
 from de_stack import naming
-from de_stack.contracts.day_files import load_day_files
-from de_stack.defs.tweets.serve import DAILY_SUMMARY, RENAMES, REPLIES
+from de_stack.defs.tweets.serve import DAILY_SUMMARY, GOLDS, TWEETS
 from de_stack.flow import commits
 from de_stack.flow.checks import Range, per_hour, within
 from de_stack.flow.day_files import bronze
@@ -20,15 +16,10 @@ from de_stack.orchestration.ledger_checks import table_check
 from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
 
-TWEETS: Any = load_day_files("tweets")
 _TWEETS = "count(distinct concat(record['user_id'], '/', record['status_id']))"
 _MOST_SHOWN = 20
 
-summaries_are_the_ledgers = table_check(
-    replace(TWEETS, entity=DAILY_SUMMARY.entity), "gold", DAILY_SUMMARY.gold
-)
-replies_are_the_ledgers = table_check(replace(TWEETS, entity=REPLIES.entity), "gold", REPLIES.gold)
-renames_are_the_ledgers = table_check(replace(TWEETS, entity=RENAMES.entity), "gold", RENAMES.gold)
+TABLES_ARE_THE_LEDGERS = [table_check(TWEETS, g.layer, g.table, g.entity) for g in GOLDS]
 
 
 @dg.asset_check(
@@ -55,7 +46,7 @@ def differences(settings: Settings, days: Range) -> tuple[int, dict[str, list[in
         Failure: a system was away, or log and ledger disagree.
     """
     lake, ledger = Lake(settings), Ledger(settings)
-    source, target = bronze(settings, TWEETS), DAILY_SUMMARY.gold(settings)
+    source, target = bronze(settings, TWEETS), DAILY_SUMMARY.table(settings)
     of_source, of_target = (commits.reconcile(lake, ledger, t) for t in (source, target))
     if min(of_source, of_target) < 0:
         return 0, {}

@@ -3,12 +3,10 @@
 Belongs here: the sensor. Does not belong here: how it decides (`orchestration.ticks`).
 """
 
-from typing import Any
-
 from de_stack.contracts.day_files import load_day_files
 from de_stack.orchestration.ticks import Stage, derive_sensor
 
-TWEETS: Any = load_day_files("tweets")
+TWEETS = load_day_files("tweets")
 _TABLES = ("gold_daily_summary", "gold_replies", "gold_renames")
 
 derive_tweets = derive_sensor(
