@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from de_stack.sources.generator import faker_clock
 from de_stack.sources.generator.function import CONVERT, Function, Make, Use, rfc3339
 
 Scalar = str | int | float | bool
@@ -145,6 +146,7 @@ class Fake(Function):
 
         # A new generator, not Faker's shared one: another field must not draw from it.
         faker = Faker(self.locale, use_weighting=True)
+        faker_clock.bind()
         faker.seed_instance(seed)
         method = None if self.provider.startswith("_") else getattr(faker, self.provider)
         if not callable(method):
@@ -154,7 +156,12 @@ class Fake(Function):
     def maker(self, use: Use) -> Make:
         """Asks the provider."""
         bound = self._bound(use.seed)
-        return lambda _record, _now: CONVERT[use.kind](bound())
+
+        def make(_record: dict[str, Any], now: datetime) -> Any:
+            with faker_clock.seen_at(now):
+                return CONVERT[use.kind](bound())
+
+        return make
 
 
 FUNCTIONS: dict[str, type[Function]] = {
