@@ -1,4 +1,4 @@
-"""An item that the strict decoder has refused -> the bytes that its sender may have meant.
+"""What came to the door and the strict decoder refuses -> the bytes that its sender may have meant.
 
 Belongs here: times in other forms, records in an envelope. Does not belong here: whether the result
 holds the contract (the strict decoder is asked again), what a time is (`times.py`).
@@ -6,6 +6,9 @@ holds the contract (the strict decoder is asked again), what a time is (`times.p
 Only what has to change does: a time's text is replaced where it stands, all around it stays byte
 for byte. An item in an envelope is written anew from the values at the envelope's paths, each as it
 was spelled; what else the sender's transport added does not come along.
+
+The door asks, and whoever judges again what the door has refused: a letter keeps its own bytes. A
+message that came to Kafka by itself is taken as it is.
 """
 
 from __future__ import annotations
@@ -14,8 +17,8 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from de_stack.sources.collector.spans import Spans
-from de_stack.sources.collector.times import rfc3339
+from de_stack.contracts.spans import Spans
+from de_stack.contracts.times import rfc3339
 
 if TYPE_CHECKING:
     from de_stack.contracts import Envelope, Field, Stream

@@ -11,8 +11,6 @@ import re
 from json.decoder import scanstring  # type: ignore[attr-defined]
 
 Span = tuple[int, int]
-# Numbers stay texts: Python refuses to convert 5,000 digits.
-_VALUE = json.JSONDecoder(parse_int=str, parse_float=str, strict=True).raw_decode
 _COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
 _NEXT = re.compile(r'[ \t\r\n]*,[ \t\r\n]*"')
 _FIRST = re.compile(r'[ \t\r\n]*\{[ \t\r\n]*"')
@@ -23,6 +21,9 @@ class Spans:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        # Numbers stay texts: Python refuses to convert 5,000 digits. One for each text: it does not
+        # travel to Spark's workers as a part of this module.
+        self._value = json.JSONDecoder(parse_int=str, parse_float=str, strict=True).raw_decode
         self._known: dict[int, list[tuple[str, int, int]]] = {}
 
     def of(self, path: tuple[str, ...], start: int = 0) -> list[Span]:
@@ -47,7 +48,7 @@ class Spans:
                 colon = _COLON.match(text, at)
                 if not colon:
                     raise ValueError("no colon after a key")
-                _, end = _VALUE(text, colon.end())
+                _, end = self._value(text, colon.end())
                 found.append((name, colon.end(), end))
                 key = _NEXT.match(text, end)
         return self._known[start]

@@ -19,8 +19,6 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
-from functools import cache
-from typing import Any
 
 MILLISECONDS_FROM = Decimal(10) ** 11
 # Anything longer is no time; and a short text may still spell a number of a billion digits.
@@ -72,19 +70,12 @@ def _written(moment: datetime) -> str:
 
 
 def _is_strict(raw: str) -> bool:
-    import msgspec
-
-    try:
-        _strict().decode(raw)
-    except msgspec.DecodeError:
-        return False
-    return True
-
-
-@cache
-def _strict() -> Any:
     from typing import Annotated
 
     import msgspec
 
-    return msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)])
+    try:
+        msgspec.json.decode(raw, type=Annotated[datetime, msgspec.Meta(tz=True)])
+    except msgspec.DecodeError:
+        return False
+    return True

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from de_stack.contracts.columns import Columns, columns_for, kernels
 from de_stack.contracts.envelope import REJECTED
+from de_stack.contracts.normalise import Normalise, normaliser_for
 from de_stack.flow.bronze import HEADERS, record_fields
 from de_stack.flow.letters import REPLAY_OF
 
@@ -40,7 +41,8 @@ def decode_batches(
     so that nothing is ever merged by accident. A replay lies where the letter that it repeats does.
 
     A message that its source has refused (`REJECTED`) is a bad one, for the reason that the source
-    gave, as long as the contract is the one that refused it; with another one the decoder judges.
+    gave, as long as the contract is the one that refused it; with another one the decoder judges,
+    and takes it for what the door would take it for (`contracts.normalise`).
 
     On a topic that carries its producers' clocks a stamp may be anything, or -1 for none. One that
     is before the history or after now (and the skew that the contract allows) is no time of
@@ -53,11 +55,12 @@ def decode_batches(
     def decode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
-        columns = columns_for(stream)
+        columns, normalise = columns_for(stream), normaliser_for(stream)
         for batch in batches:
             broker = _received(batch.column("timestamp"), *believed, now)
             headers = batch.column("headers")
-            decoded = _judged(stream, columns(batch.column("value"), broker), headers)
+            values = _meant(normalise, batch.column("value"), headers)
+            decoded = _judged(stream, columns(values, broker), headers)
             made = {
                 "partition": batch.column("partition"),
                 "offset": batch.column("offset"),
@@ -88,17 +91,35 @@ def _received(stamps: pa.Array, first: datetime, last: datetime, otherwise: date
     return pc.if_else(is_believed, given, instead)  # type: ignore
 
 
+def _meant(normalise: Normalise, values: pa.Array, headers: pa.Array) -> pa.Array:
+    """The messages as they are to be judged: other bytes only for what the door has refused."""
+    import pyarrow as pa
+
+    if not _is_any_refused(headers):
+        return values
+    refused = _header(headers, REJECTED).is_valid().to_pylist()
+    pairs = zip(values.to_pylist(), refused, strict=True)
+    meant = [(at and v is not None and normalise(v)) or v for v, at in pairs]
+    return pa.array(meant, values.type)
+
+
+def _is_any_refused(headers: pa.Array) -> bool:
+    """A look at all names together: of good messages no more is asked."""
+    import pyarrow as pa
+
+    if pa.types.is_null(headers.type):
+        return False
+    pc = kernels()
+    return bool(pc.any(pc.equal(pc.struct_field(headers.flatten(), "key"), REJECTED)).as_py())
+
+
 def _judged(stream: Stream, decoded: Columns, headers: pa.Array) -> Columns:
     """What was decoded, less what its source has refused with this contract."""
     import pyarrow as pa
 
+    if not _is_any_refused(headers):
+        return decoded
     pc = kernels()
-    if pa.types.is_null(headers.type):
-        return decoded
-    names = pc.struct_field(headers.flatten(), "key")
-    # A look at all names together: of good messages no more is asked.
-    if not pc.any(pc.equal(names, REJECTED)).as_py():
-        return decoded
     said, version = _header(headers, REJECTED), f"{stream.version} "
     refused = pc.fill_null(pc.starts_with(said, version), fill_value=False)
     error = pc.if_else(refused, pc.utf8_slice_codeunits(said, len(version)), decoded.error)
@@ -180,8 +201,9 @@ def by_value() -> None:
     from pyspark import cloudpickle
 
     from de_stack import naming
-    from de_stack.contracts import columns, decode, message, model, strict
+    from de_stack.contracts import columns, decode, message, model, normalise, spans, strict, times
     from de_stack.flow import decoding
 
-    for module in (naming, model, message, strict, decode, columns, decoding):
+    judging = (naming, model, message, strict, decode, columns, times, spans, normalise)
+    for module in (*judging, decoding):
         cloudpickle.register_pickle_by_value(module)

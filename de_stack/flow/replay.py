@@ -21,13 +21,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from de_stack.contracts.envelope import REJECTED
+from de_stack.contracts.normalise import Normalise, normaliser_for
 from de_stack.failures import PermanentFailure
 from de_stack.flow import commits, letter_shelf
 from de_stack.flow.bronze import bronze
 from de_stack.flow.dead_letters import enter_letters, replays_sql
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.letter_ledger import LetterLedger
-from de_stack.flow.letters import REPLAY_OF, Headers, Letter, Position, repeats
+from de_stack.flow.letters import REPLAY_OF, Headers, Letter, Position, repeats, source_of
 from de_stack.resources.kafka import Kafka
 from de_stack.resources.kafka_messages import FencedProducer, Message, fenced_producer, read_range
 from de_stack.resources.lake import Lake
@@ -63,6 +64,9 @@ def replay(
     mended: Mended | None = None,
 ) -> Replayed:
     """Send letters again: original key and headers, original or mended bytes.
+
+    What came to the door goes through it once more: other forms of times, and envelopes, are made
+    what the contract wants.
 
     Args:
         settings: where everything is.
@@ -104,6 +108,7 @@ def _replay(
     wanted = [p for p in wanted if p not in done.unsendable]
     if not wanted:
         return done
+    normalise = normaliser_for(stream)
     # Before the ledger is read: who was first is shut out, or has confirmed what he sent.
     with fenced_producer(settings, f"replay:{table.table_id}", f"replay to {topic}") as producer:
         entries = ledger.replays()
@@ -118,23 +123,29 @@ def _replay(
             some = done.sent[i : i + _AT_ONCE]
             check()
             ledger.enter(some, by)
-            ledger.confirm(_send(producer, topic, [known[p] for p in some], mended))
+            letters = [known[p] for p in some]
+            values = [_value(letter, mended, normalise) for letter in letters]
+            ledger.confirm(_send(producer, topic, letters, values))
     return done
 
 
 def _send(
-    producer: FencedProducer, topic: str, letters: list[Letter], mended: Mended
+    producer: FencedProducer, topic: str, letters: list[Letter], values: list[bytes | None]
 ) -> dict[Position, tuple[int, int]]:
     messages = [
-        Message(
-            letter.key,
-            mended.get(letter.position, letter.value),
-            [*_headers(letter), (REPLAY_OF, str(letter.position).encode())],
-        )
-        for letter in letters
+        Message(letter.key, value, [*_headers(letter), (REPLAY_OF, str(letter.position).encode())])
+        for letter, value in zip(letters, values, strict=True)
     ]
     places = producer.send(topic, messages)
     return dict(zip([letter.position for letter in letters], places, strict=True))
+
+
+def _value(letter: Letter, mended: Mended, normalise: Normalise) -> bytes | None:
+    """Mended or original bytes; of what came to the door, what the door makes of them."""
+    value = mended.get(letter.position, letter.value)
+    if value is None or source_of(letter.headers) != "http":
+        return value
+    return normalise(value) or value
 
 
 def _headers(letter: Letter) -> Headers:

@@ -15,13 +15,13 @@ import httpx
 
 from de_stack.contracts import load_stream
 from de_stack.contracts.decode import decoder_for
+from de_stack.contracts.normalise import normaliser_for
 from de_stack.resources.kafka import client_options
 from de_stack.settings import Settings
 from de_stack.sources.collector.app import make_app
 from de_stack.sources.collector.check import Check
 from de_stack.sources.collector.door import Door
 from de_stack.sources.collector.kafka_producer import KafkaSender
-from de_stack.sources.collector.normalise import normaliser_for
 from de_stack.sources.collector.receive import Entrance, Limits, Receiver
 from de_stack.sources.collector.under_way import Budget
 from de_stack_tests.fakes import FakeMeters

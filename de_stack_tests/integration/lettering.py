@@ -41,9 +41,11 @@ LOOSE = replace(
 )
 
 
-def landed(settings: Settings, spark: Callable[[], SparkSession]) -> land.Landing:
+def landed(
+    settings: Settings, spark: Callable[[], SparkSession], stream: Stream = STREAM
+) -> land.Landing:
     until_committed(settings)
-    return land.land(settings, STREAM, spark, "test")
+    return land.land(settings, stream, spark, "test")
 
 
 def letters(settings: Settings, only_open: bool = True) -> list[Letter]:

@@ -105,18 +105,42 @@ def test_a_refused_item_is_one_letter_from_http_and_is_settled_by_its_mended_suc
     assert total.agree
 
 
-def test_a_contract_that_was_mended_takes_what_the_collector_had_refused(
-    settings: Settings, spark: Callable[[], Any], door: Collector
+_AT = int(HOUR.timestamp())
+# What the door takes beside the contract's own form, and refuses for its value alone.
+FORMS = {
+    "plain": json.dumps(HOT).encode(),
+    "milliseconds": json.dumps(HOT | {"measured_at": _AT * 1000}).encode(),
+    "envelope": json.dumps(
+        {
+            "body": {"timestamp": _AT, "message": {"metric": HOT["metric"], "value": HOT["value"]}},
+            "host": {"name": HOT["source_id"]},
+        }
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("mend", ["reparse", "replay"])
+def test_a_contract_that_was_mended_takes_what_the_collector_had_refused_in_any_form(
+    settings: Settings, spark: Callable[[], Any], door: Collector, mend: str
 ) -> None:
-    assert door.post(json.dumps(HOT).encode(), ce_id="hot").status_code == 422
-    assert landed(settings, spark).dead == 1
+    for name, value in FORMS.items():
+        assert door.post(value, ce_id=name).status_code == 422
+    assert landed(settings, spark).dead == len(FORMS)
     # With the contract that refused it, nothing comes out otherwise.
     assert [d.changed for d in reparse(settings, STREAM, spark, "test")] == [0]
-    (day,) = reparse(settings, LOOSE, spark, "test")
-    assert (day.mended, day.refused) == (1, 0)
+    if mend == "reparse":
+        (day,) = reparse(settings, LOOSE, spark, "test")
+        assert (day.mended, day.refused) == (len(FORMS), 0)
+    else:
+        assert len(again.replay(settings, LOOSE, "me").sent) == len(FORMS)
+        assert landed(settings, spark, LOOSE).dead == 0
     refine_all(settings, spark, LOOSE)
-    assert silver_rows(settings) == [{"event_id": "hot", "value": HOT["value"]}]
+    expected = [{"event_id": name, "value": HOT["value"]} for name in sorted(FORMS)]
+    assert silver_rows(settings) == expected
     assert letters(settings) == []
+    # A letter keeps the bytes that came.
+    kept = {x.event_id: x.value for x in letters(settings, only_open=False)}
+    assert kept == (FORMS if mend == "replay" else {})
 
 
 def test_a_batch_that_is_sent_again_under_its_key_adds_nothing(

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from de_stack.contracts import Envelope, Field, load_stream
 from de_stack.contracts.decode import decoder_for
+from de_stack.contracts.normalise import normaliser_for
+from de_stack.contracts.times import rfc3339
 from de_stack.sources.collector.body import Item
 from de_stack.sources.collector.check import Check
-from de_stack.sources.collector.normalise import normaliser_for
-from de_stack.sources.collector.times import rfc3339
 from de_stack_tests.streams import stream
 
 MEASURES = load_stream("telemetry.measures")

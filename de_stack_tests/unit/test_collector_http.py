@@ -17,6 +17,7 @@ import pytest
 from de_stack.contracts import load_all
 from de_stack.contracts.decode import decoder_for
 from de_stack.contracts.envelope import REJECTED
+from de_stack.contracts.normalise import normaliser_for
 from de_stack.contracts.schemas import json_schema
 from de_stack.contracts.topics import MAX_MESSAGE_BYTES
 from de_stack.failures import TransientFailure
@@ -24,7 +25,6 @@ from de_stack.sources.collector.app import make_app
 from de_stack.sources.collector.check import Check
 from de_stack.sources.collector.door import Door
 from de_stack.sources.collector.kafka_producer import TooLarge
-from de_stack.sources.collector.normalise import normaliser_for
 from de_stack.sources.collector.receive import Entrance, Limits, Receiver
 from de_stack.sources.collector.under_way import Budget
 from de_stack_tests.fakes import FakeMeters, FakeProducer

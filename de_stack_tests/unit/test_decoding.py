@@ -168,10 +168,20 @@ def test_what_its_source_has_refused_is_bad_as_long_as_the_contract_is_the_same(
 
 def test_the_reason_of_the_source_stands_before_ours() -> None:
     """The client was told it; and what it sent is not always what the decoder was asked about."""
-    (row,) = decoded(stream(*FIELDS), (b'{"at":1}', rejected(b"1.0.0 wrong_type:x: hot")))
+    (row,) = decoded(stream(*FIELDS), (b'{"at":[]}', rejected(b"1.0.0 wrong_type:x: hot")))
     assert row["error"] == "wrong_type:x: hot"
-    (row,) = decoded(stream(*FIELDS), (b'{"at":1}', rejected(b"0.9.0 wrong_type:x: hot")))
+    (row,) = decoded(stream(*FIELDS), (b'{"at":[]}', rejected(b"0.9.0 wrong_type:x: hot")))
     assert row["error"].startswith("wrong_type:at")
+
+
+def test_what_the_door_refused_is_judged_anew_as_the_door_reads_it() -> None:
+    seconds = json.dumps(GOOD | {"at": TEN.timestamp()}).encode()
+    row, other = decoded(
+        stream(*FIELDS), (seconds, rejected(b"0.9.0 wrong_type:x: hot")), (seconds, None)
+    )
+    assert (row["error"], row["event_time"], row["value"]) == (None, TEN, seconds)
+    # What came to Kafka by itself is taken as it is.
+    assert other["error"].startswith("wrong_type:at")
 
 
 def test_a_refused_message_is_no_event_of_the_id_in_its_record() -> None:
@@ -205,8 +215,10 @@ def test_the_decoder_travels_to_the_workers_with_all_that_it_needs() -> None:
     sent = cloudpickle.dumps(decode_batches(stream(*FIELDS), "topic-id"))
     run = _Worker(io.BytesIO(sent)).load()
     row = {"partition": 0, "offset": 7, "timestamp": TEN, "value": json.dumps(GOOD).encode()}
-    (found,) = run(iter([pa.RecordBatch.from_pylist([row], SCHEMA)]))
-    assert found.to_pylist()[0]["record"]["n"] == 1
+    seconds = json.dumps(GOOD | {"at": TEN.timestamp()}).encode()
+    refused = row | {"value": seconds, "headers": rejected(b"0.9.0 wrong_type:x: hot")}
+    (found,) = run(iter([pa.RecordBatch.from_pylist([row, refused], SCHEMA)]))
+    assert [r["record"]["n"] for r in found.to_pylist()] == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,8 @@ def build(settings: Settings, open_producer: Callable[[], Producer], limits: Lim
     """The collector's application, with a way in for every stream that has a contract."""
     from de_stack.contracts import load_all
     from de_stack.contracts.decode import decoder_for
+    from de_stack.contracts.normalise import normaliser_for
     from de_stack.sources.collector.app import make_app
-    from de_stack.sources.collector.normalise import normaliser_for
 
     entrances = {
         name: Entrance(

@@ -21,7 +21,7 @@ from de_stack.sources.collector.body import Item
 if TYPE_CHECKING:
     from de_stack.contracts import Stream
     from de_stack.contracts.decode import Decoded
-    from de_stack.sources.collector.normalise import Normalise
+    from de_stack.contracts.normalise import Normalise
 
 SOURCE = "de_stack/collector"
 
