@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from de_stack.contracts import Stream
+    from de_stack.contracts import Dataset
     from de_stack.flow.tables import Table
     from de_stack.orchestration.rebuilding import Chosen
     from de_stack.settings import Settings
@@ -87,15 +87,19 @@ def _held(
     settings: Settings, chosen: Chosen, first: datetime | None, last: datetime | None
 ) -> list[datetime]:
     """Hours that a rebuild would change although a person has to release them first."""
+    from de_stack.contracts import Stream
     from de_stack.flow.late import late_hours
 
+    stream = chosen.stream
+    if not isinstance(stream, Stream):
+        return []  # Day files are never held.
     if not any(key.path[1].startswith("silver_") for key in chosen.hourly):
         return []  # The rows that came late are not in silver yet: what reads it does not change.
-    held = [h.event_hour for h in late_hours(settings, chosen.stream) if h.state == "held"]
+    held = [h.event_hour for h in late_hours(settings, stream) if h.state == "held"]
     return [h for h in held if (first is None or first <= h) and (last is None or h <= last)]
 
 
-def _left_out(stream: Stream, held: list[datetime], is_rest: bool, as_json: bool) -> None:
+def _left_out(stream: Dataset, held: list[datetime], is_rest: bool, as_json: bool) -> None:
     from de_stack import partitions
     from de_stack.failures import PermanentFailure
 

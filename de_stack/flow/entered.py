@@ -40,7 +40,10 @@ def contract_version(settings: Settings, table_id: str) -> str | None:
 
 @dataclass(frozen=True)
 class LoadedFile:
-    """A file's newest load: its number among all loads, its content, the day of its name, rows."""
+    """A file's newest load: its number among all loads, its content, the day of its name, rows.
+
+    `contract_version` is the contract that they were read with.
+    """
 
     number: int
     version: int
@@ -48,6 +51,7 @@ class LoadedFile:
     day: str
     rows: int
     bad: dict[str, int]
+    contract_version: str
 
 
 def loaded_files(settings: Settings, table_id: str) -> dict[str, LoadedFile]:
@@ -59,6 +63,9 @@ def loaded_files(settings: Settings, table_id: str) -> dict[str, LoadedFile]:
             (table_id,),
         ).fetchall()
     return {
-        d["file"]: LoadedFile(d["load"], version, d["sha256"], d["day"], d["rows"], d["bad"])
+        d["file"]: LoadedFile(
+            *(d["load"], version, d["sha256"], d["day"], d["rows"], d["bad"]),
+            d["contract_version"],
+        )
         for d, version in rows
     }

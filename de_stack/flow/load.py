@@ -5,9 +5,10 @@ Does not belong here: reading files (`stage_file.py`), which days depend on whic
 `core/reach.py`), SQL of the ledger.
 
 A file is known by its name and its content. The same content adds nothing, under any name; another
-content under a known name takes the place of the old rows. Loads of one table are numbered, and the
-number is in the commit: two at once fence each other, and the days that a load reaches were
-computed from the very state that it followed.
+content under a known name takes the place of the old rows. So does the same content of which
+another version of the contract has refused rows: they are judged anew. Loads of one table are
+numbered, and the number is in the commit: two at once fence each other, and the days that a load
+reaches were computed from the very state that it followed.
 
 A commit says in `hours` by how many rows each event day changed; 0 for days that were only reached:
 their rows stay, and what is derived from them changes. Both are pending then.
@@ -138,6 +139,8 @@ class _Loads:
         if not found:
             return None
         there = self.known[found[0]]
+        if found[0] == name and there.bad and there.contract_version != self._files.version:
+            return None
         return Loaded(
             *(name, there.day, "unchanged", there.rows, there.bad, {}),
             same_as=None if found[0] == name else found[0],

@@ -10,7 +10,7 @@ keep the stream's sensor from asking for the same hours meanwhile.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,8 @@ from typing import Any
 import dagster as dg
 
 from de_stack import partitions
-from de_stack.contracts import Stream, load_all
+from de_stack.contracts import Dataset, load_all
+from de_stack.contracts.day_files import load_all_day_files
 from de_stack.failures import PermanentFailure
 from de_stack.orchestration.blocks import STEP_TAG, STREAM_TAG, subject_of
 from de_stack.orchestration.ticks import MAX_SECONDS
@@ -32,13 +33,15 @@ _BARE = re.compile(r'(?<![\w/:"*])([a-z]\w*/[a-z]\w*)(?![\w/"*])')
 
 @dataclass(frozen=True)
 class Chosen:
-    """Assets of one stream in the order of their run; `whole` ones are replaced as a whole.
+    """Assets of one stream, or of the day files of one domain, in the order of their run.
+
+    `whole` ones are replaced as a whole.
 
     `added` were not asked for: Postgres takes hours only from a newer version of their source.
     `left_out` were, and are not derived.
     """
 
-    stream: Stream
+    stream: Dataset
     hourly: list[dg.AssetKey]
     whole: list[dg.AssetKey]
     added: list[dg.AssetKey]
@@ -53,12 +56,13 @@ def choose(defs: dg.Definitions, text: str) -> Chosen:
         PermanentFailure: it names none, or those of several streams; the message lists names.
     """
     graph, tried = defs.resolve_asset_graph(), f"select {text!r}"
-    streams = load_all()
+    streams = {d.name: (d, key) for d, key in _sources()}
+    sources = {key: name for name, (_, key) in streams.items()}
     derived = [k for k in graph.toposorted_asset_keys if _is_derived(graph, k)]
     known = ", ".join([*streams, *(k.to_user_string() for k in derived)])
     fix = f"a stream or a selection of: {known}"
     if text in streams:
-        found = {k for k in derived if text in _streams(graph, k, streams)}
+        found = {k for k in derived if text in _streams(graph, k, sources)}
     else:
         try:
             spelled = _BARE.sub(r'key:"\1"', text)
@@ -70,14 +74,14 @@ def choose(defs: dg.Definitions, text: str) -> Chosen:
         named = ", ".join(sorted(k.to_user_string() for k in found))
         got = f"{named}: not derived from a table" if named else "no asset has such a name"
         raise PermanentFailure(tried, got, fix)
-    of = {name for k in keys for name in _streams(graph, k, streams)}
+    of = {name for k in keys for name in _streams(graph, k, sources)}
     if len(of) != 1:
         raise PermanentFailure(tried, f"of several streams: {', '.join(sorted(of))}", "one of them")
     source = {k: next(iter(sorted(graph.get(k).parent_keys))) for k in derived}
     added = {source[k] for k in keys if _layer(k) == "published" and _is_hourly(graph, k)}
     keys = [k for k in derived if k in {*keys, *added}]
     return Chosen(
-        streams[of.pop()],
+        streams[of.pop()][0],
         [k for k in keys if _is_hourly(graph, k)],
         [k for k in keys if not _is_hourly(graph, k)],
         sorted(added - found),
@@ -90,7 +94,7 @@ def run(
     defs: dg.Definitions,
     instance: dg.DagsterInstance,
     settings: Settings,
-    stream: Stream,
+    stream: Dataset,
     keys: Collection[dg.AssetKey],
     span: tuple[datetime, datetime] | None,
 ) -> dict[str, dict[str, Any]]:
@@ -140,8 +144,25 @@ def _is_hourly(graph: Any, key: dg.AssetKey) -> bool:
     return graph.get(key).partitions_def is not None
 
 
-def _streams(graph: Any, key: dg.AssetKey, streams: dict[str, Stream]) -> set[str]:
-    """Streams whose silver table an asset is or reads, over whatever lies between."""
-    above = dg.AssetSelection.assets(key).upstream().resolve(graph)
-    silvers = {dg.AssetKey([s.domain, f"silver_{s.entity}"]): name for name, s in streams.items()}
-    return {silvers[k] for k in above if k in silvers}
+def _sources() -> Iterator[tuple[Dataset, dg.AssetKey]]:
+    """What everything else is computed from: a stream's silver table, the bronze one of day files.
+
+    A silver table is computed itself, from bronze rows of other hours than its own.
+    """
+    for stream in load_all().values():
+        yield stream, dg.AssetKey([stream.domain, f"silver_{stream.entity}"])
+    for files in load_all_day_files().values():
+        yield files, dg.AssetKey([files.domain, f"bronze_{files.entity}"])
+
+
+def _streams(graph: Any, key: dg.AssetKey, sources: dict[dg.AssetKey, str]) -> set[str]:
+    """Names of those whose source an asset is or reads, over whatever lies between."""
+    # Asked of the graph, not of a selection: one leaves out what no run of ours makes.
+    found, above = set[str](), [key]
+    while above:
+        one = above.pop()
+        if one in sources:
+            found.add(sources[one])
+        else:
+            above += graph.get(one).parent_keys
+    return found

@@ -29,6 +29,16 @@ def test_a_stream_is_all_that_is_derived_from_its_silver_in_the_order_of_the_run
     assert chosen.added == chosen.left_out == []
 
 
+def test_day_files_are_all_that_is_derived_from_what_was_loaded() -> None:
+    chosen = choose(defs(), "tweets.tweets")
+    golds = {"gold_daily_summary", "gold_replies", "gold_renames"}
+    assert set(names(chosen.hourly)) == golds | {f"published_{name}" for name in golds}
+    assert chosen.stream.name == "tweets.tweets"
+    assert chosen.whole == chosen.added == chosen.left_out == []
+    one = choose(defs(), "tweets/published_gold_renames")
+    assert names(one.hourly) == ["gold_renames", "published_gold_renames"]
+
+
 @pytest.mark.parametrize(
     ("text", "hourly", "whole", "added"),
     [
