@@ -13,7 +13,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-NAMES = ("load", "up", "tick", "empty", "landing")
+NAMES = ("load", "up", "tick", "empty", "generate", "landing")
 
 
 def main() -> int:
