@@ -73,18 +73,30 @@ def test_postgres_wants_a_password(stack: Settings, tmp_path: Path) -> None:
         psycopg.connect(dsn, password="guessed")
 
 
-def test_sqlalchemy_takes_the_address_that_dagster_is_given(stack: Settings) -> None:
-    import sqlalchemy
+def test_dagster_keeps_its_connections_and_lives_through_their_loss(stack: Settings) -> None:
+    import dagster as dg
 
     from de_stack.local import dagster_home
 
     site = _site(stack)
     site = type(site)(site.home, {**site.ports, "code_server": 1})
     dagster_home.prepare(site)
-    text = (stack.home / "dagster" / "dagster.yaml").read_text()
-    url = next(line.split('"')[1] for line in text.splitlines() if "postgres_url:" in line)
-    with sqlalchemy.create_engine(url).connect() as db:
-        assert db.execute(sqlalchemy.text("select current_user")).scalar() == "dagster"
+    own = "pid from pg_stat_activity where usename = 'dagster' and pid <> pg_backend_pid()"
+    with (
+        psycopg.connect(stack.need("dagster_dsn"), autocommit=True) as db,
+        dg.DagsterInstance.from_config(str(stack.home / "dagster")) as instance,
+    ):
+        others = set(db.execute(f"select {own}").fetchall())
+        used = set()
+        for _ in range(30):
+            instance.get_runs_count()
+            instance.all_instigator_state()
+            used |= set(db.execute(f"select {own}").fetchall()) - others
+        assert len(used) == 1
+        (pid,) = used.pop()
+        assert db.execute("select pg_terminate_backend(%s)", (pid,)).fetchone() == (True,)
+        assert instance.get_runs_count() >= 0
+        assert instance.all_instigator_state() is not None
 
 
 def test_the_broker_refuses_to_make_a_topic_by_itself(stack: Settings) -> None:
