@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _LOOK_S, _FIRST_S, _SAY_S = 1.0, 4.0, 15.0
 _LOOKS_OF_SENSORS, _WORK_S = 3, 900
+# Dagster's daemon looks for new code every minute.
+_FIRST_TICK_S = 75.0
 
 
 def chain_of(stream: Stream) -> tuple[str, ...]:
@@ -125,7 +127,6 @@ class _Watch:
         self._said = self._began - _SAY_S + _FIRST_S
         self._alerts, self._told = Alerts(settings), set[str]()
         self._position = self._alerts.size()
-        self._blind = False
 
     def pause(self, what: str, step: str) -> None:
         """Wait a little.
@@ -177,9 +178,15 @@ class _Watch:
         import dagster as dg
 
         from de_stack.orchestration.blocks import held_back
+        from de_stack.orchestration.ticks import sensor_name
 
+        sensor = sensor_name(self._stream.domain, self._stream.entity, step)
         with dg.DagsterInstance.get() as instance:
             seconds = self._settings.sensor_interval_seconds
             reason = held_back(instance, self._settings, self._stream.name, step, seconds)
+            is_known = any(state.name == sensor for state in instance.all_instigator_state())
         if reason:
             yield reason
+        # The daemon writes down what it has asked for the first time.
+        if not is_known and time.monotonic() - self._began > _FIRST_TICK_S:
+            yield f"Dagster does not know the sensor {sensor} yet: `de-stack up` makes it look"

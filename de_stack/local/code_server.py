@@ -24,6 +24,7 @@ SERVICE = dagster_home.service(
     probe=port_probe("code_server"),
     ports={"code_server": 14266},
     depends_on=("postgres",),
+    reads_code=True,
     # A busy one was seen to ignore SIGTERM: supervisord then kills it and all below it.
     stop_seconds=10,
 )

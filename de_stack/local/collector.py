@@ -40,5 +40,6 @@ SERVICE = Service(
     },
     addresses=lambda site: {"collector_url": url(site)},
     follows=frozenset({"kafka_bootstrap", "namespace"}),
+    reads_code=True,
     stop_seconds=20,
 )

@@ -38,6 +38,7 @@ SERVICE = Service(
     depends_on=("collector",),
     environment=lambda site: {"PYTHONUNBUFFERED": "1"},  # noqa: ARG005
     follows=frozenset({"collector_url", "kafka_bootstrap", "namespace", "generator_rate"}),
+    reads_code=True,
     settle_seconds=_SETTLE_SECONDS,
     stop_seconds=20,
 )

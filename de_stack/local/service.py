@@ -72,6 +72,7 @@ class Service:
             idempotent; returns what it changed, in words.
         user: account to run as, when not the caller's.
         follows: names of settings; when one has changed, the process is restarted.
+        reads_code: it loads our code, contracts or dbt models; restarted when they have changed.
         remark: a sentence worth saying at the start; said once, whoever has it.
         settle_seconds: a process that ends sooner has failed to start.
     """
@@ -89,6 +90,7 @@ class Service:
     user: Callable[[], str | None] = lambda: None
     folder: Callable[[Site], Path] | None = None
     follows: frozenset[str] = frozenset()
+    reads_code: bool = False
     remark: Callable[[], str] = lambda: ""
     settle_seconds: int = 1
     start_seconds: float = 180

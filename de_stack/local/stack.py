@@ -74,7 +74,7 @@ def site_of(home: Path) -> Site:
 def up(names: Iterable[str] = (), say: Say = _quiet) -> dict[str, float]:
     """Start services and all that they depend on; what runs and is ready is left alone.
 
-    Another service that runs and follows a setting that has changed is restarted.
+    Another service that runs and follows what has changed, a setting or the code, is restarted.
 
     Args:
         names: services; all for none.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from de_stack.failures import PermanentFailure, TransientFailure
-from de_stack.local import ports, processes, state, supervisor
+from de_stack.local import own_code, ports, processes, state, supervisor
 from de_stack.local.service import LOOPBACK, Service, Site
 from de_stack.setting_sources import STICKY
 
@@ -81,7 +81,9 @@ class Starter:
                 wait_for_others()
                 self._finish(service)
                 return None
-            self._say(f"{name}: restarting (its settings changed, or it does not answer)")
+            self._say(
+                f"{name}: restarting (its settings or its code changed, or it does not answer)"
+            )
             supervisor.stop(site.home, name)
         if self._cancelled.is_set():
             return None
@@ -143,6 +145,8 @@ class Starter:
         if service.follows:
             seen = {k: str(v) for k, v in self._known.items() if k in service.follows}
             compared["settings"] = seen
+        if service.reads_code:
+            compared["code"] = own_code.digest()
         return spec, supervisor.digest_of(spec, compared)
 
     def _finish(self, service: Service) -> None:

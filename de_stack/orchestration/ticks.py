@@ -83,6 +83,11 @@ def in_flight(
     return None
 
 
+def sensor_name(domain: str, entity: str, step: str) -> str:
+    """How Dagster calls the sensor of a step."""
+    return f"{domain}__{entity}__{step}"
+
+
 def _sensor(
     domain: str,
     entity: str,
@@ -95,7 +100,7 @@ def _sensor(
     """A sensor whose ticks `ask` for a run, or say why for none, while no such run is in flight."""
 
     @dg.sensor(
-        name=f"{domain}__{entity}__{step}",
+        name=sensor_name(domain, entity, step),
         target=dg.AssetSelection.assets(*assets),
         minimum_interval_seconds=interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,

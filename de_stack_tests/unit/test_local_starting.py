@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from de_stack.local import home_folder, ports, processes, stack, state, supervisor
+from de_stack.local import home_folder, own_code, ports, processes, stack, state, supervisor
 from de_stack.local.service import Service, Site
 from de_stack.local.starting import Starter
 
@@ -111,6 +112,39 @@ def test_a_failure_of_another_service_leaves_what_was_begun_to_the_next_up(
     starter = Starter(site, cancelled, lambda _line: None)
     assert starter.bring_up(a_service(probe=probe)) is None
     assert notes.asked[-1] == "begin echo"
+
+
+def test_who_reads_our_code_is_restarted_when_it_has_changed(
+    site: Site, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    reader = replace(a_service(), name="reader", reads_code=True)
+    for _ in range(2):
+        for service in (a_service(), reader):
+            Starter(site, threading.Event(), said.append).bring_up(service)
+    assert notes.asked.count("begin reader") == notes.asked.count("begin echo") == 1
+    monkeypatch.setattr(own_code, "digest", lambda: "another")
+    for service in (a_service(), reader):
+        Starter(site, threading.Event(), said.append).bring_up(service)
+    assert (notes.asked.count("begin reader"), notes.asked.count("begin echo")) == (2, 1)
+    assert any(line.startswith("reader: restarting (its settings or its code") for line in said)
+
+
+def test_code_is_what_is_loaded_and_not_what_was_made_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "code"
+    (code / "defs" / "x").mkdir(parents=True)
+    (code / "a.py").write_text("1")
+    monkeypatch.setattr(own_code, "_LOADED", ((code, ("*.py", "*.yaml")),))
+    before = own_code.digest()
+    (code / "__pycache__").mkdir()
+    (code / "__pycache__" / "a.pyc").write_text("1")
+    assert own_code.digest() == before
+    (code / "defs" / "x" / "contract.odcs.yaml").write_text("a: 1")
+    with_contract = own_code.digest()
+    (code / "a.py").write_text("2")
+    assert len({before, with_contract, own_code.digest()}) == 3
 
 
 def test_ctrl_c_in_up_leaves_no_service_that_was_being_prepared(
