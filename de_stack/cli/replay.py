@@ -52,7 +52,8 @@ ToNow = Annotated[
     ),
 ]
 Days = Annotated[
-    int | None, typer.Option("--shift-days", help="Move all times by so many days instead.")
+    int | None,
+    typer.Option("--shift-days", help="Move all times of the file by so many days instead."),
 ]
 As = Annotated[
     str,
@@ -64,7 +65,10 @@ As = Annotated[
 ]
 Mend = Annotated[
     bool,
-    typer.Option("--mend", help="The same events with another mapping: newer ones stay."),
+    typer.Option(
+        "--mend",
+        help="The same events with another mapping, in the old ones' place; at the same times.",
+    ),
 ]
 Anyway = Annotated[
     bool,
@@ -115,7 +119,7 @@ def replay(
     null: Nulls = None,
     as_json: Json = False,
 ) -> None:
-    """Send a file of your own as a stream; the same file again adds nothing.
+    """Send a file of your own as a stream; the same file again adds no event.
 
     A row that is against the contract becomes a dead letter, like any message: none is dropped.
     """
@@ -134,7 +138,7 @@ def replay(
     from de_stack.flow.arrivals import Sending
     from de_stack.flow.bronze import bronze
     from de_stack.flow.ledger_schema import ensure_schema
-    from de_stack.flow.sent_files import SentFiles, refuse_other
+    from de_stack.flow.sent_files import SentFiles, refuse_other, refuse_other_times
     from de_stack.settings import Settings
     from de_stack.sources.replay import files
     from de_stack.sources.replay.mapping import resolve
@@ -154,14 +158,18 @@ def replay(
     earlier = sent_files.earlier(sha256)
     tell(mapping, source)
     days = shift(earlier, contract, source, mapping, times, shift_to_now, shift_days)
-    how = {"time_format": time_format, "time_zone": time_zone, "delimiter": delimiter}
-    how |= {"no_header": no_header, "encoding": encoding, "null": null or []}
+    # As it is, not as it was typed: what is the default may be said, too.
+    how = {"time_format": time_format, "time_zone": str(times.zone)}
+    how |= {"delimiter": getattr(source, "delimiter", None), "no_header": no_header}
+    how |= {"encoding": getattr(source, "encoding", None), "null": sorted(set(null or []))}
     digest = mapping.digest(**how)
-    if not mend:
+    typed = {"columns": mapping.columns, "constants": mapping.constants, **how}
+    if mend:
+        refuse_other_times(earlier, as_name, typed, contract.event_time, days)
+    else:
         refuse_other(earlier, as_name, digest, days)
     plan = Plan(file, source, times, mapping, days, sha256, as_name, topic_id)
     look(contract, plan, anyway)
-    typed = {"columns": mapping.columns, "constants": mapping.constants, **how}
     entry = sent_files.enter(
         *(earlier, sha256, topic_id, as_name, file.name, digest, typed, days, getpass.getuser())
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,9 @@ from de_stack.resources.postgres import Postgres
 if TYPE_CHECKING:
     from de_stack.settings import Settings
 
-_COLUMNS = "id, name, file, mapping_digest, shift_days, good, began_at, sent_by"
+_COLUMNS = "id, name, file, mapping_digest, shift_days, good, began_at, sent_by, mapping"
+# What decides when a row's event happened, beside the column or constant and the shift.
+_TIMELY = ("time_format", "time_zone", "no_header", "delimiter")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class SentFile:
     good: int | None
     began_at: datetime
     sent_by: str
+    mapping: dict[str, Any] = field(default_factory=dict)
 
     @property
     def counts(self) -> bool:
@@ -129,23 +132,67 @@ def refuse_other(
     Raises:
         PermanentFailure: such a file was sent under this name before, with something good in it.
     """
-    for other in reversed(earlier):
-        if other.name != name or not other.counts:
-            continue
-        said = []
-        if other.mapping_digest != mapping_digest:
-            said.append("with another mapping")
-        if (other.shift_days or 0) != (shift_days or 0):
-            said.append(
-                f"with times moved by {other.shift_days or 0} days, now it is {shift_days or 0}: "
-                "each event would be there at both times"
-            )
-        if said:
-            raise PermanentFailure(
-                f"send the file {'again' if not name else f'as {name!r} again'}",
-                f"{other.sent_by} has sent it on {other.began_at:%Y-%m-%d %H:%M} UTC "
-                f"{' and '.join(said)}",
-                "--as NAME sends its rows as other events; --mend sends them under the same ids "
-                "(of two with the same id and event hour, the one with the newer time stays)",
-            )
+    other = _before(earlier, name)
+    if other is None:
         return
+    said = []
+    if other.mapping_digest != mapping_digest:
+        said.append("with another mapping")
+    if moved := _moved(other, shift_days):
+        said.append(moved)
+    if said:
+        raise PermanentFailure(
+            f"send the file {'again' if not name else f'as {name!r} again'}",
+            f"{_who(other)} {' and '.join(said)}",
+            "--as NAME sends its rows as other events; --mend sends them in the place of the old "
+            "ones, where their times are the same",
+        )
+
+
+def refuse_other_times(
+    earlier: Sequence[SentFile],
+    name: str,
+    mapping: dict[str, Any],
+    event_time: str,
+    shift_days: int | None,
+) -> None:
+    """Refuse a mended mapping that moves events: an event of another hour does not replace its old.
+
+    Raises:
+        PermanentFailure: times came from elsewhere, or were read or moved otherwise.
+    """
+    other = _before(earlier, name)
+    if other is None:
+        return
+    said = [moved] if (moved := _moved(other, shift_days)) else []
+    if _timely(other.mapping, event_time) != _timely(mapping, event_time):
+        said.append(f"with {event_time} from another column, or read otherwise")
+    if said:
+        raise PermanentFailure(
+            "send the file in the place of what it was sent as",
+            f"{_who(other)} {' and '.join(said)}: an event whose time is another does not take the "
+            "place of the old one, it would be there twice",
+            "--as NAME sends its rows as other events",
+        )
+
+
+def _before(earlier: Sequence[SentFile], name: str) -> SentFile | None:
+    return next((f for f in reversed(earlier) if f.name == name and f.counts), None)
+
+
+def _moved(other: SentFile, shift_days: int | None) -> str:
+    was, now = other.shift_days or 0, shift_days or 0
+    if was == now:
+        return ""
+    return (
+        f"with times moved by {was} days, now it is {now}: each event would be there at both times"
+    )
+
+
+def _timely(mapping: dict[str, Any], event_time: str) -> list[Any]:
+    sources = [mapping.get(kind, {}).get(event_time) for kind in ("columns", "constants")]
+    return [*sources, *(mapping.get(word) for word in _TIMELY)]
+
+
+def _who(other: SentFile) -> str:
+    return f"{other.sent_by} has sent it on {other.began_at:%Y-%m-%d %H:%M} UTC"

@@ -181,6 +181,12 @@ def test_another_mapping_of_the_same_file_is_refused_unless_it_is_meant(settings
     replayed(*other, "--mend")
     ids = Counter(dict(m.headers)["ce_id"] for m in messages(settings))
     assert sorted(ids.values()) == [1] * 30 + [2] * 30
+    # In silver each event would be there at both times.
+    _, said = replayed(*other, "--mend", "--time-zone", "Asia/Tokyo", code=1)
+    assert "read otherwise" in said
+    assert len(messages(settings)) == 90
+    # The default may be said.
+    replayed(*other, "--time-zone", "UTC", "--delimiter", ",")
 
 
 def test_no_row_is_dropped_bad_ones_are_dead_letters_with_their_text(settings, tmp_path) -> None:

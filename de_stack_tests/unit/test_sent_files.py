@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from de_stack.failures import PermanentFailure
-from de_stack.flow.sent_files import SentFile, refuse_other, remembered_shift
+from de_stack.flow.sent_files import SentFile, refuse_other, refuse_other_times, remembered_shift
 
 FIRST = SentFile(1, "", "f.csv", "digest", 100, 5, datetime(2026, 11, 25, tzinfo=UTC), "me")
 
@@ -31,6 +31,28 @@ def test_another_name_makes_other_events() -> None:
     refuse_other([FIRST], "second", "other", 7)
     with pytest.raises(PermanentFailure, match="as 'second' again"):
         refuse_other([FIRST, replace(FIRST, name="second")], "second", "other", 100)
+
+
+HOW = {"columns": {"at": "t", "v": "a"}, "constants": {"k": "x"}, "time_zone": "UTC"}
+
+
+def test_a_mended_mapping_may_change_all_but_the_times() -> None:
+    sent = [replace(FIRST, mapping=HOW)]
+    refuse_other_times([], "", HOW, "at", 3)
+    refuse_other_times(sent, "other", HOW, "at", 3)
+    refuse_other_times(sent, "", HOW | {"constants": {"k": "y"}}, "at", 100)
+    refuse_other_times(sent, "", HOW | {"columns": {"at": "t", "v": "b"}}, "at", 100)
+    with pytest.raises(PermanentFailure, match="moved by 100 days, now it is 99.*--as NAME"):
+        refuse_other_times(sent, "", HOW, "at", 99)
+    for change in (
+        {"time_zone": "Asia/Tokyo"},
+        {"time_format": "%Y"},
+        {"no_header": True},
+        {"columns": {"at": "u", "v": "a"}},
+        {"columns": {"v": "a"}, "constants": {"at": "2026-01-01"}},
+    ):
+        with pytest.raises(PermanentFailure, match="at from another column, or read otherwise.*tw"):
+            refuse_other_times(sent, "", HOW | change, "at", 100)
 
 
 def test_the_newest_sending_counts_and_one_without_a_good_row_does_not() -> None:

@@ -44,11 +44,11 @@ class CsvFile:
         self._nothing = frozenset(("", *nulls))
         self._path, self._header = path, header
         self._size = max(path.stat().st_size, 1)
-        self._encoding = encoding or _encoding_of(path)
+        self.encoding = encoding or _encoding_of(path)
         self._raw: BinaryIO | None = None
         self._used: list[str] = []
         self.note: str | None = None
-        self._delimiter = delimiter or self._find_delimiter()
+        self.delimiter = delimiter or self._find_delimiter()
         first = next((r for r in self._records() if r), None)
         if first is None or isinstance(first, bytes):
             got = "it is empty" if first is None else "its first line is no row of cells"
@@ -83,13 +83,13 @@ class CsvFile:
     def _records(self) -> Iterator[list[str] | bytes]:
         """Lists of cells; bytes of a line that is none, after which reading goes on."""
         with self._path.open("rb") as self._raw:
-            text = io.TextIOWrapper(self._raw, self._encoding, "surrogateescape", newline="")
+            text = io.TextIOWrapper(self._raw, self.encoding, "surrogateescape", newline="")
             again: deque[str] = deque()
             used = self._used = list[str]()
             csv.field_size_limit(2 * _MOST_TEXT)
             while True:
                 lines = self._lines(text, again, used)
-                reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+                reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
                 try:
                     for record in reader:
                         yield record
@@ -125,7 +125,7 @@ class CsvFile:
             ) from error
 
     def _find_delimiter(self) -> str:
-        with self._path.open(encoding=self._encoding, errors="surrogateescape") as file:
+        with self._path.open(encoding=self.encoding, errors="surrogateescape") as file:
             line = file.readline(_MOST_TEXT)
         outside = "".join(line.split('"')[::2])
         found = max(DELIMITERS, key=outside.count)

@@ -18,7 +18,7 @@ from typing import Any
 EPOCHS = {"s": 1, "ms": 1_000, "us": 1_000_000}
 _ISO = re.compile(
     r"(\d{4})([-/])(\d{2})\2(\d{2})"
-    r"(?:[T ](\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?) ?(Z|[+-]\d{2}(?::?\d{2})?)?)?",
+    r"(?:[T ](\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?) ?(Z|[+-]\d{2}(?::?\d{2})?)?)?",
     re.IGNORECASE | re.ASCII,
 )
 # Day and month, whichever is first: never guessed.

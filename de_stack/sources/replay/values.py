@@ -29,7 +29,7 @@ _WORDS = {
     **dict.fromkeys(("false", "f", "no", "n", "0"), False),
 }
 # What people write where there is no value. None of it is a value of a type but text.
-NOTHING = frozenset(("na", "n/a", "nan", "null", "none", "-"))
+NOTHING = frozenset(("", "na", "n/a", "nan", "null", "none", "-"))
 _JSON = (str, int, float, bool, list, dict, type(None))
 
 
