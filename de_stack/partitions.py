@@ -83,6 +83,11 @@ def start(partition_key: str, grain: str) -> datetime:
     return datetime.strptime(partition_key, _FORMAT[grain]).replace(tzinfo=UTC)
 
 
+def grain_of(definition: dg.TimeWindowPartitionsDefinition) -> str:
+    """The grain of a definition that was made here."""
+    return next(grain for grain, form in _FORMAT.items() if form == definition.fmt)
+
+
 def contiguous(starts: Iterable[datetime], grain: str) -> list[tuple[datetime, datetime]]:
     """Ranges (first, last) of periods that follow each other without a hole, oldest first."""
     ranges: list[tuple[datetime, datetime]] = []

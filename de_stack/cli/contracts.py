@@ -7,7 +7,6 @@ Belongs here: finding the two versions, printing, exit code. Does not belong her
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -119,17 +118,9 @@ def _landed(after: Streams, defs: Path) -> Streams:
 
 
 def _git(folder: Path, *words: str) -> str:
-    from de_stack.failures import PermanentFailure
+    from de_stack.cli.git import git
 
-    tried = f"git {' '.join(words)}"
-    fix = "name two files, or a revision that git knows"
-    try:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True)  # noqa: S603, S607
-    except FileNotFoundError as error:
-        raise PermanentFailure(tried, "there is no git", fix) from error
-    if done.returncode:
-        raise PermanentFailure(tried, done.stderr.strip(), fix)
-    return done.stdout
+    return git(folder, *words, fix="name two files, or a revision that git knows")
 
 
 def _version(streams: Streams, domain: str) -> str | None:

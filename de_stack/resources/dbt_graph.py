@@ -97,13 +97,28 @@ class Graph:
         for uid, node in sorted(self._nodes.items()):
             if node["resource_type"] != "test":
                 continue
-            models = self._shown_at(node.get("attached_node") or node["depends_on"]["nodes"][0])
+            models = self._shown_at(self._tested(node))
             column = f"{node['column_name']}: " if node.get("column_name") else ""
             text = node.get("description") or column + node.get("test_metadata", {}).get(
                 "name", "SQL"
             )
             found.append(Check(uid, _NOT_IN_NAMES.sub("_", node["name"]), text, models))
         return tuple(c for c in found if c.models)
+
+    def shown_of(self, path: str) -> set[str]:
+        """Tables at which a file of the project shows: its model, or what it says of some.
+
+        Args:
+            path: below the project's folder.
+        """
+        found = set[str]()
+        for uid, node in self._nodes.items():
+            # dbt writes `project://path` where a model's description stands.
+            described = (node.get("patch_path") or "").split("://")[-1]
+            if path in (node["original_file_path"], described):
+                tested = self._tested(node) if node["resource_type"] == "test" else uid
+                found |= set(self._shown_at(tested))
+        return found
 
     def _is_table(self, uid: str) -> bool:
         node = self._nodes[uid]
@@ -129,6 +144,9 @@ class Graph:
             tuple(u for u in above if u not in sources and not self._is_table(u)),
             tuple(metas[0].get("publish", {}).get("key", ())),
         )
+
+    def _tested(self, node: dict[str, Any]) -> str:
+        return node.get("attached_node") or node["depends_on"]["nodes"][0]
 
     def _above(self, uid: str) -> list[str]:
         """What a node reads: tables and sources, and the views on the way to them."""

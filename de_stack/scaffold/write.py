@@ -22,6 +22,11 @@ from de_stack.scaffold.profile import excerpt
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SAMPLE_ROWS = 200
+_SAMPLE_HEAD = """\
+# Arguments of `de-stack` that bring the sample in, typed at the top of the checkout. The
+# test beside it and `de-stack changed --run` read them: which column fills which field, how
+# times are spelled.
+"""
 _SPARK = {"string": "string", "integer": "bigint", "number": "double", "boolean": "boolean"}
 _POSTGRES = {"string": "text", "integer": "bigint", "number": "double precision"}
 _DBT = {"string": "varchar", "integer": "bigint", "number": "double", "boolean": "boolean"}
@@ -113,7 +118,6 @@ def _contents(
         "grain": draft.grain,
         "numbers": _tuple(numbers),
         "optional": _tuple(f.name for f in draft.numbers if not f.required),
-        "replay": _list(replay),
         "columns": ",\n".join(f"    {f.name}" for f in draft.fields),
         "numbers_sql": "".join(
             f"    min({name}) as {name}_min,\n    max({name}) as {name}_max,\n"
@@ -137,6 +141,7 @@ def _contents(
             f"test_{draft.entity}.py",
             _rendered(_TEMPLATES / "tests/test.py.tmpl", words),
         ),
+        ("t", "sample.yaml", _sample(draft, replay)),
     ]
     return found
 
@@ -147,20 +152,17 @@ def _rendered(path: Path, words: dict[str, str]) -> str:
 
 def _tuple(names: Any) -> str:
     """A tuple of texts as the formatter writes it: on one line where it fits."""
-    return _bracketed(names, "(", ")")
-
-
-def _list(names: Any) -> str:
-    return _bracketed(names, "[", "]")
-
-
-def _bracketed(names: Any, first: str, last: str) -> str:
     quoted = [json.dumps(name, ensure_ascii=False) for name in names]
-    only = "," if len(quoted) == 1 and first == "(" else ""
-    line = f"{first}{', '.join(quoted)}{only}{last}"
+    line = f"({', '.join(quoted)}{',' if len(quoted) == 1 else ''})"
     if len(line) <= 70:
         return line
-    return f"{first}\n" + "".join(f"    {name},\n" for name in quoted) + last
+    return "(\n" + "".join(f"    {name},\n" for name in quoted) + ")"
+
+
+def _sample(draft: Draft, replay: list[str]) -> str:
+    file = f"de_stack_tests/domains/{draft.domain}/sample.csv"
+    command = ["replay", f"{draft.domain}.{draft.entity}", file, *replay]
+    return _SAMPLE_HEAD + yaml.safe_dump([command], width=110, allow_unicode=True)
 
 
 def _models(model: dict[str, Any]) -> str:

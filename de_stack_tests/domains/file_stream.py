@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 import pytest
+import yaml
 
 from de_stack import partitions
 from de_stack.contracts import Stream, load_stream
@@ -23,6 +24,14 @@ from de_stack.settings import Settings
 from de_stack_tests.integration.pipeline import enter_namespace, materialize, serving
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def replayed(file: Path) -> list[str]:
+    """How `de-stack replay` is told what a sample's columns are, from `sample.yaml` beside it."""
+    ((_replay, _stream, _file, *words),) = yaml.safe_load(
+        file.with_name("sample.yaml").read_text(encoding="utf-8")
+    )
+    return words
 
 
 @dataclass
