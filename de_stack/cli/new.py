@@ -1,7 +1,7 @@
 """`de-stack new stream`: a file of yours -> a stream of your own.
 
-Belongs here: arguments, order of the steps, printing. Does not belong here: drafting and writing
-(`scaffold`).
+Belongs here: arguments, order of the steps, printing; the group `new`. Does not belong here:
+drafting and writing (`scaffold`), a workflow (`new_ci.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from de_stack.cli.new_ci import ci
 from de_stack.failures import PermanentFailure
 
 if TYPE_CHECKING:
@@ -151,4 +152,5 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Begin something of your own.", no_args_is_help=True)
     group.callback()(lambda: None)
     group.command()(stream)
+    group.command()(ci)
     app.add_typer(group, name="new")
