@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dagster import AssetKey, DagsterInstance
 
-_MOST_SHOWN = 3
+_MOST_SHOWN, _LOG_WIDTH = 3, 180
 _STATES = ("passed", "warned", "failed")
 
 
@@ -90,7 +90,9 @@ class Outcome:
         from rich.console import Console
         from rich.table import Table
 
-        table = Table("asset", "partitions")
+        table = Table()
+        for name in ("asset", "partitions"):
+            table.add_column(name, no_wrap=True)
         for name in ("rows", "seconds", "checks"):
             table.add_column(name, justify="right")
         table.add_column("")
@@ -106,6 +108,9 @@ class Outcome:
                 "\n".join([*([] if made.changed else ["only needed"]), *bad]),
             )
         console = Console()
+        if not console.is_terminal:
+            # A log of CI has no width, and names that are cut off help nobody.
+            console = Console(width=_LOG_WIDTH)
         console.print(table)
         total = sum(command.seconds for command in self.commands)
         said = f"{len(self.commands)} commands, {total:.0f} s, namespace {self.namespace}"
@@ -116,15 +121,23 @@ class Outcome:
         console.print(f"{said}: {'all good' if self.ok else 'FAILED'}")
 
 
+def runs_of(home: Path) -> set[str]:
+    """Ids of the runs in a `DAGSTER_HOME`."""
+    import dagster as dg
+
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        return {record.dagster_run.run_id for record in instance.get_run_records()}
+
+
 def read_runs(outcome: Outcome, home: Path, period: str | None) -> None:
     """Enter what the runs in a `DAGSTER_HOME` that are not known yet have done."""
     import dagster as dg
 
+    new = runs_of(home) - outcome.seen
+    outcome.seen |= new
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        for run_id in [r.dagster_run.run_id for r in instance.get_run_records()]:
-            if run_id not in outcome.seen:
-                outcome.seen.add(run_id)
-                _read(outcome, instance, run_id, period)
+        for run_id in new:
+            _read(outcome, instance, run_id, period)
 
 
 def _read(outcome: Outcome, instance: DagsterInstance, run_id: str, period: str | None) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from de_stack.cli.changed_outcome import Command, Outcome, read_runs
+from de_stack.cli.changed_outcome import Command, Outcome, read_runs, runs_of
 from de_stack.failures import Failure, PermanentFailure
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class _Work:
         self._dagster = self._folder / "dagster"
         self._dagster.mkdir(parents=True, exist_ok=True)
         (self._dagster / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+        self.outcome.seen |= runs_of(self._dagster)
         # An instance of its own: its runs are read afterwards, and are nobody else's.
         self._own = {
             "DE_STACK_NAMESPACE": self.settings.namespace,
@@ -142,7 +143,8 @@ class _Work:
             raise PermanentFailure(
                 f"derive {_names(derived.keys)}",
                 "no event period is pending: no good row has landed",
-                "look at the domain's sample.yaml; `de-stack dead-letters list`",
+                "look at the domain's sample.yaml, or take another --namespace: one that has its "
+                "rows may have nothing new",
             )
 
     def _materialize(

@@ -8,37 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from de_stack_tests import services
+from de_stack_tests.integration.checkouts import copied, run
 
 # A row a day, none of an entity's name, months and days in the American order, a gap said as NA.
 ROWS = "Date,Max_TemperatureC,Mean_TemperatureC,Min_TemperatureC\n" + "".join(
     f"{1 + i // 28}/{1 + i % 28}/1996,{10 + i % 17},{'NA' if i % 50 == 7 else 5 + i % 13},{i % 9}\n"
     for i in range(168)
 )
-PARTS = ("de_stack", "de_stack_tests", "dbt_project", "pyproject.toml")
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of what a new stream may not change."""
-    root = tmp_path / "checkout"
-    root.mkdir()
-    unwanted = shutil.ignore_patterns("__pycache__", "target", "logs")
-    for part in PARTS:
-        source = services.REPOSITORY / part
-        if source.is_dir():
-            shutil.copytree(source, root / part, ignore=unwanted)
-        else:
-            shutil.copy(source, root / part)
-    return root
+    return copied(tmp_path / "checkout")
 
 
 def checksums(root: Path) -> dict[str, str]:
@@ -50,19 +36,6 @@ def checksums(root: Path) -> dict[str, str]:
         and not {"__pycache__", "target", ".pytest_cache"} & set(path.parts)
         and path.name != "_sources.yml"
     }
-
-
-def run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """A command in a checkout, with its code."""
-    named = {"DE_STACK_TEST_HOME": str(services.HOME), "DE_STACK_TEST_KEEP": "1"}
-    return subprocess.run(
-        command,
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root), **named},
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
 
 
 def test_a_csv_becomes_a_stream_that_runs_and_no_file_is_changed(stack, checkout, tmp_path) -> None:
