@@ -37,12 +37,13 @@ def commands(script: str) -> list[list[str]]:
     return [shlex.split(part) for line in lines for part in re.split(r"\|\||&&", line)]
 
 
-def test_it_reads_only_ends_by_itself_and_never_runs_twice_for_a_branch() -> None:
+def test_it_reads_only_and_ends_by_itself_and_only_pull_requests_overtake() -> None:
     whole = yaml.safe_load(WHOLE)
     # YAML 1.1 takes the word `on` for a truth.
     assert set(whole[True]) == {"pull_request", "push", "workflow_dispatch"}
     assert whole["permissions"] == {"contents": "read"}
     assert whole["concurrency"]["cancel-in-progress"] is True
+    assert "'pull_request' && github.ref || github.run_id" in whole["concurrency"]["group"]
     assert 0 < job(WHOLE)["timeout-minutes"] <= 60
 
 
