@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from dagster import AssetKey
+    from dagster import AssetKey, Definitions
 
     from de_stack.orchestration.changes import Reach
 
@@ -39,13 +39,12 @@ def changed(
     check fails.
     """
     from de_stack.cli.git import changed_files
-    from de_stack.definitions import defs
     from de_stack.orchestration.bringing import selection
     from de_stack.orchestration.changes import Changes
 
     root = Path(__file__).resolve().parents[2]
     base, files = changed_files(root, since)
-    location = defs()
+    location = _loaded()
     changes = Changes(location, root)
     reached = [changes.reach(path) for path in files]
     assets = changes.union(reached)
@@ -73,6 +72,30 @@ def changed(
         typer.echo(json.dumps(said))
     elif assets:
         typer.echo(f"\n--select {shlex.quote(said['select'])}")
+
+
+def _loaded() -> Definitions:
+    """The code location.
+
+    Raises:
+        PermanentFailure: what a module of it has raised, and where.
+    """
+    import traceback
+
+    from de_stack.definitions import defs
+    from de_stack.failures import Failure, PermanentFailure
+
+    try:
+        location = defs()
+        location.resolve_asset_graph()
+    except Failure:
+        raise
+    except Exception as error:
+        place: Any = error if isinstance(error, SyntaxError) else None
+        place = place or traceback.extract_tb(error.__traceback__)[-1]
+        got = f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
+        raise PermanentFailure("load the code location", got, "mend that line") from error
+    return location
 
 
 def _names(keys: Sequence[AssetKey]) -> list[str]:

@@ -19,6 +19,7 @@ from de_stack_tests.integration.checkouts import copied, run
 from de_stack_tests.integration.pipeline import serving
 
 DE_STACK = str(Path(sys.executable).with_name("de-stack"))
+ADDRESSES = ("kafka_bootstrap", "ledger_dsn", "serving_dsn", "spark_remote")
 DAYS = 60
 # Every seventh day has no measure: a field that may be missing.
 ROWS = "day,site,kilowatts\n" + "".join(
@@ -37,7 +38,12 @@ def git(root: Path, *words: str) -> None:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout(stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: ANN001
+    """A copy under git; in profile external, for dbt's warehouse is one process's at a time."""
+    own = {name: stack.need(name) for name in ADDRESSES} | {"profile": "external"}
+    own |= {name: str(tmp_path / name) for name in ("home", "lake_uri", "warehouse_path")}
+    for name, value in own.items():
+        monkeypatch.setenv(f"DE_STACK_{name.upper()}", value)
     root = copied(tmp_path / "checkout")
     git(root, "init", "-q", "-b", "main")
     git(root, "add", "-A")
@@ -56,7 +62,7 @@ def names(told: dict[str, Any]) -> set[str]:
 
 
 def test_a_new_stream_on_a_branch_is_found_and_its_sample_reaches_postgres(
-    stack, checkout: Path, tmp_path: Path
+    checkout: Path, tmp_path: Path
 ) -> None:
     assert changed(checkout)["files"] == []
     file = tmp_path / "meters.csv"
@@ -100,7 +106,7 @@ def test_a_new_stream_on_a_branch_is_found_and_its_sample_reaches_postgres(
     assert made["published_mart_daily_meters"]["rows"] == DAYS
 
 
-def test_what_only_a_check_sees_fails_the_run(stack, checkout: Path) -> None:
+def test_what_only_a_check_sees_fails_the_run(checkout: Path) -> None:
     """The command that materializes passes: a check of severity ERROR stops no run by itself."""
     rules = checkout / "de_stack/defs/telemetry/core/rules.py"
     text = rules.read_text()
@@ -120,7 +126,7 @@ def test_what_only_a_check_sees_fails_the_run(stack, checkout: Path) -> None:
     assert made["silver_measures"]["checks"]["is_fresh"] == "warned"
 
 
-def test_a_sample_without_a_good_row_is_no_success(stack, checkout: Path) -> None:
+def test_a_sample_without_a_good_row_is_no_success(checkout: Path) -> None:
     words = "generate telemetry.measures --sink kafka --count 20 --rate 1000 --malformed 1"
     sample = checkout / "de_stack_tests/domains/telemetry/sample.yaml"
     sample.write_text(json.dumps([words.split()]))
@@ -129,7 +135,7 @@ def test_a_sample_without_a_good_row_is_no_success(stack, checkout: Path) -> Non
     assert [asset["rows"] for asset in ran["assets"]] == [20] and not ran["ok"]
 
 
-def test_a_command_that_fails_ends_the_run_with_its_words(stack, checkout: Path) -> None:
+def test_a_command_that_fails_ends_the_run_with_its_words(checkout: Path) -> None:
     rules = checkout / "de_stack/defs/tweets/core/rules.py"
     rules.write_text(rules.read_text() + "\n\ndef daily_summary(*_):\n    raise ValueError('no')\n")
     done = run(checkout, DE_STACK, "changed", "--run")
