@@ -89,7 +89,7 @@ def read_state(home: Path) -> dict[str, Any]:
 
 def _broken(path: Path, got: str) -> PermanentFailure:
     fix = "run `de-stack down`, remove the file, `de-stack up`"
-    return PermanentFailure(f"read {path}", got, fix)
+    return PermanentFailure(f"read {path}", got, fix, page="settings")
 
 
 def _is_embedded(given: dict[str, Any]) -> bool:

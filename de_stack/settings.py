@@ -76,7 +76,7 @@ def _refused(error: ValidationError | SettingsError, given: Collection[str]) -> 
         fixes.append(f"`{' '.join(f'{name}=' for name in remembered)} de-stack up` forgets it")
     if len(remembered) < len(wrong):
         fixes.append("correct or unset what is named; the README lists all settings")
-    return PermanentFailure("read the settings", "; ".join(told), ", ".join(fixes))
+    return PermanentFailure("read the settings", "; ".join(told), ", ".join(fixes), page="settings")
 
 
 class Settings(BaseSettings):
@@ -177,7 +177,9 @@ class Settings(BaseSettings):
                 if self.profile == "embedded"
                 else f"set DE_STACK_{name.upper()}, or unset DE_STACK_PROFILE and run `de-stack up`"
             )
-            raise PermanentFailure(f"find {name}", f"not set (profile {self.profile})", fix)
+            raise PermanentFailure(
+                f"find {name}", f"not set (profile {self.profile})", fix, page="settings"
+            )
         return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
     @property

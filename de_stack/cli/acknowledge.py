@@ -29,7 +29,9 @@ def acknowledge(
     if settings.profile == "embedded":
         os.environ["DAGSTER_HOME"] = str(settings.home / "dagster")
     elif not os.environ.get("DAGSTER_HOME"):
-        raise PermanentFailure("find Dagster's runs", "DAGSTER_HOME is not set", "set it")
+        raise PermanentFailure(
+            "find Dagster's runs", "DAGSTER_HOME is not set", "set it", page="settings"
+        )
     import dagster as dg
 
     from de_stack.orchestration.blocks import acknowledge as enter

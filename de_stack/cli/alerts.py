@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from de_stack.failures import PAGES
+
 
 def alerts(
     count: Annotated[int, typer.Option("-n", min=1, help="How many, newest last.")] = 10,
@@ -31,6 +33,7 @@ def _text(alert: dict[str, Any]) -> str:
     if "unreadable" in alert:
         return f"a line that was cut off: {alert['unreadable']}"
     failure, span = alert["failure"], alert["partitions"]
+    page = failure.get("page")  # Alerts of an older release have none.
     what = ", ".join(alert["assets"]) or alert["job"]
     when = "" if not span else f" of {span[0]}" + (f"..{span[1]}" if span[1] != span[0] else "")
     retry = {True: "a retry can help", False: "a retry cannot help", None: ""}
@@ -41,6 +44,7 @@ def _text(alert: dict[str, Any]) -> str:
         f"  tried: {failure['tried']}" if failure["tried"] else f"  {failure['kind']}",
         f"  got:   {failure['got'] or failure['message']}",
         *([f"  fix:   {failure['fix']}"] if failure["fix"] else []),
+        *([f"  more:  {PAGES}/{page}.md"] if page else []),
         *([f"  {text}"] if (text := retry[failure["can_retry_help"]]) else []),
         *([f"  {alert['link']}"] if alert["link"] else []),
     ]

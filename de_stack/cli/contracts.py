@@ -113,7 +113,12 @@ def _landed(after: Streams, defs: Path) -> Streams:
         else:
             got = f"no commit has version {version}" if version else "nothing has landed yet"
             fix = "name a file or a revision instead of `landed`"
-            raise PermanentFailure(f"find the contract that {stream.name} landed with", got, fix)
+            raise PermanentFailure(
+                f"find the contract that {stream.name} landed with",
+                got,
+                fix,
+                page="contract-changed",
+            )
     return found
 
 

@@ -82,6 +82,7 @@ def _settled(settings, contract, timeout: float) -> tuple[tuple[int, int], Count
                 f"after {timeout:g} s {found.waiting} offsets wait in Kafka "
                 f"and {found.pending} hours are pending",
                 "look at the runs in the UI, or `de-stack logs daemon`",
+                page="still-under-way",
             )
         time.sleep(2)
 

@@ -147,12 +147,14 @@ def _of_file(file: Path, known: Iterable[Position]) -> dict[Position, bytes | No
                 'write {"partition": 0, "offset": 7, "value": "..."}, or "value_hex": "..." for '
                 "bytes that are no text; null for a message as it came"
             )
-            raise PermanentFailure(tried, f"{type(error).__name__}: {error}", fix) from error
+            raise PermanentFailure(
+                tried, f"{type(error).__name__}: {error}", fix, page="dead-letters"
+            ) from error
         if given.get("topic_id") is not None:
             place = f"{given['topic_id']}:{place}"
         position = pick(known, place)
         if position in found:
-            raise PermanentFailure(tried, f"letter {place} stands twice")
+            raise PermanentFailure(tried, f"letter {place} stands twice", page="dead-letters")
         found[position] = value
     return found
 

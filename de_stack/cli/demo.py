@@ -103,6 +103,7 @@ def _wait(deadline_seconds: int) -> Iterator[tuple[str, float]]:
                 "see the first statistics in Postgres",
                 f"not {where} after {waited:.0f} s; {_failed_runs(settings)}",
                 f"look at {settings.webserver_url}/runs and `de-stack logs code_server`",
+                page="still-under-way",
             )
         if time.monotonic() - said > 15:
             said = time.monotonic()

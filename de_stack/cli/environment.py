@@ -26,7 +26,9 @@ def jars(
             f"{jar.coordinate}: {'content differs from the lock' if jar in wrong else 'missing'}"
             for jar in bad
         )
-        raise PermanentFailure(f"verify the jars in {store.cache()}", names, "run `de-stack jars`")
+        raise PermanentFailure(
+            f"verify the jars in {store.cache()}", names, "run `de-stack jars`", page="jars"
+        )
     if todo := missing + wrong:
         _fetch(len(todo))
     count = len(store.locked())

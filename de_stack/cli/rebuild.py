@@ -107,7 +107,7 @@ def _left_out(stream: Dataset, held: list[datetime], is_rest: bool, as_json: boo
     named = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
     fix = f"`de-stack late release {stream.name}` first"
     if not is_rest:
-        raise PermanentFailure("choose event hours", f"held: {named}", fix)
+        raise PermanentFailure("choose event hours", f"held: {named}", fix, page="held-hours")
     if as_json:
         _say(as_json, held=keys)
     else:
@@ -125,6 +125,7 @@ def _none(settings: Settings, bronze: Table, grain: str) -> None:
         "choose event hours",
         f"{bronze.table_id} has nothing of them" if hours else "nothing has landed yet",
         f"it has {ends}" if hours else "land first",
+        page="no-table-yet",
     )
 
 
@@ -182,7 +183,9 @@ def _run(settings: Settings, location: Any, chosen: Chosen, ranges: list, as_jso
         if not home.is_dir():
             raise PermanentFailure("find Dagster's runs", f"no folder {home}", "de-stack up")
     elif not os.environ.get("DAGSTER_HOME"):
-        raise PermanentFailure("find Dagster's runs", "DAGSTER_HOME is not set", "set it")
+        raise PermanentFailure(
+            "find Dagster's runs", "DAGSTER_HOME is not set", "set it", page="settings"
+        )
     import dagster as dg
 
     steps: list[tuple[list[Any], Any]] = [(chosen.hourly, span) for span in ranges]

@@ -78,7 +78,9 @@ def topic_id_of(settings: Settings, contract: Stream) -> str:
     state = Kafka(settings).topic_state(topic, 5000)
     if state is None:
         fix = f"{settings.making} makes it"
-        raise PermanentFailure(f"read topic {topic}", "there is no such topic", fix)
+        raise PermanentFailure(
+            f"read topic {topic}", "there is no such topic", fix, page="no-topic"
+        )
     return state.topic_id
 
 
@@ -121,7 +123,12 @@ def shift(
     last = last_time(source, column, times)
     if last is None:
         ask(contract, source, mapping, times)
-        raise PermanentFailure(tried, f"no time can be read in column {column!r}", "--time-format")
+        raise PermanentFailure(
+            tried,
+            f"no time can be read in column {column!r}",
+            "--time-format",
+            page="ambiguous-times",
+        )
     found = days_until(last, datetime.now(UTC))
     moved = last + timedelta(days=found)
     say(f"times are moved by {found} days: the last one, {_utc(last)}, to {_utc(moved)}")
@@ -144,7 +151,9 @@ def ask(contract: Stream, source: Source, mapping: Mapping, times: Times) -> Non
     for place, column in enumerate(timely):
         cells = [r[place] for r in rows if isinstance(r[place], str | int | float)]
         if asked := question(cells):
-            raise PermanentFailure(f"read the times in column {column!r}", *asked)
+            raise PermanentFailure(
+                f"read the times in column {column!r}", *asked, page="ambiguous-times"
+            )
 
 
 def look(contract: Stream, plan: Plan, anyway: bool) -> None:
@@ -162,6 +171,7 @@ def look(contract: Stream, plan: Plan, anyway: bool) -> None:
         f"none of its first {len(first):,} rows is what the contract wants; row {first[0].row}: "
         f"{error}; nothing was sent",
         f"{fix}; --anyway makes dead letters of them",
+        page="no-row-fits",
     )
 
 

@@ -78,6 +78,7 @@ def wait(
                 "find the rows in bronze",
                 f"Kafka has acknowledged {sent.acknowledged:,}, bronze has {landed.rows:,}",
                 "`de-stack ledger check`, `de-stack offsets show`",
+                page="ledger-disagrees",
             )
         while stages := arrivals.pending(set(landed.hours)):
             told = ", ".join(f"{count:,} in {name}" for name, count in stages.items())
@@ -140,7 +141,7 @@ class _Watch:
         if now - self._began > self._timeout:
             got = f"after {self._timeout:,.0f} s: {what}"
             fix = "the rows are safe and go on; the same command waits again, and adds nothing"
-            raise TransientFailure(tried, got, fix)
+            raise TransientFailure(tried, got, fix, page="still-under-way")
         if now - self._said >= _SAY_S:
             self._said = now
             say(f"{what} ({now - self._began:.0f} s)")
@@ -148,7 +149,7 @@ class _Watch:
                 say(line)
             for line in self._obstacles(step):
                 if line.startswith("blocked"):
-                    raise PermanentFailure(tried, line)
+                    raise PermanentFailure(tried, line, page="blocked")
                 if line not in self._told:
                     self._told.add(line)
                     say(line)

@@ -51,10 +51,14 @@ class Header:
         names, known = [cell.strip() for cell in cells], {f.name for f in files.fields}
         there = f"the header has {', '.join(names) or 'nothing'}"
         if twice := sorted({n for n in names if n in known and names.count(n) > 1}):
-            raise PermanentFailure(tried, f"{', '.join(twice)} twice: {there}", "rename one")
+            raise PermanentFailure(
+                tried, f"{', '.join(twice)} twice: {there}", "rename one", page="day-file"
+            )
         if missing := [n for n in files.required if n not in names]:
             fix = f"needed are {', '.join(files.required)}, in any order"
-            raise PermanentFailure(tried, f"no column {', '.join(missing)}: {there}", fix)
+            raise PermanentFailure(
+                tried, f"no column {', '.join(missing)}: {there}", fix, page="day-file"
+            )
         return cls(
             tuple(n if n in known else None for n in names),
             tuple(n for n in names if n not in known),

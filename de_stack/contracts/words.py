@@ -25,6 +25,8 @@ _LONGEST = timedelta(days=365_000)
 class ContractError(PermanentFailure):
     """A contract file that cannot be used: which file, which field, why."""
 
+    page = "contract-error"
+
     def __init__(self, path: Path, where: str, reason: str) -> None:
         self.path, self.where, self.reason = path, where, reason
         super().__init__(f"read contract {path}", f"{where}: {reason}", "mend the contract file")

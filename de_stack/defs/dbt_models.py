@@ -122,6 +122,7 @@ def _versions(settings: Settings, models: list[Model]) -> dict[str, tuple[str, i
                 f"read {source.uri}",
                 "no Delta table is there",
                 f"materialize {domain}/{table} first",
+                page="no-table-yet",
             )
         found[uid] = (source.uri, version)
     return found

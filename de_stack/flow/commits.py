@@ -100,6 +100,7 @@ def reconcile(lake: Lake, ledger: Entries, table: Table, *, anew: bool = False) 
             "bring the table back; or make it anew, if it was derived from another and is lost as "
             "a whole (`de-stack rebuild`); or start over with nothing: with another "
             "DE_STACK_NAMESPACE, or (systems of your own) after `de-stack down --purge`",
+            page="table-lost" if newest is None else "log-went-back",
         )
     log = _read_log(lake, table, known, newest)
     # Somebody may have committed between the two looks: his rows are in his version, not in ours.
@@ -113,6 +114,7 @@ def reconcile(lake: Lake, ledger: Entries, table: Table, *, anew: bool = False) 
                     tried,
                     f"version {known} is not the commit that the ledger knows: "
                     "the table was replaced",
+                    page="log-went-back",
                 )
             continue
         count_at = newest if anew else _before_reparse(log, commit.version, newest)
@@ -161,6 +163,7 @@ def _read(
             tried,
             f"version {commit.version} ({commit.operation}, {commit.committed_at.isoformat()}) "
             "was not written by de_stack",
+            page="foreign-commit",
         )
     needed = _DETAILS.get(details.get("kind", ""))
     told = details.keys() | ({"late_after"} if "late_after_s" in details else set())
@@ -170,6 +173,7 @@ def _read(
             f"version {commit.version} was written by another de_stack and is not understood: "
             f"{str(details)[:300]}",
             "use the release that wrote it",
+            page="newer-release",
         )
     if details["kind"] == "maintain":
         return "maintenance", None, []
@@ -181,6 +185,7 @@ def _read(
                 tried,
                 f"slice {details['slice']} (version {commit.version}) wrote {commit.rows} rows, "
                 f"version {count_at} has {rows} of them",
+                page="ledger-disagrees",
             )
         return "land", rows, touched
     if details["kind"] == "load":

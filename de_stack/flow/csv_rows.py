@@ -35,7 +35,9 @@ def checksum(path: Path) -> str:
 
 
 def _unreadable(path: Path, error: OSError) -> PermanentFailure:
-    return PermanentFailure(f"read {path}", error.strerror or str(error), "name a file of rows")
+    return PermanentFailure(
+        f"read {path}", error.strerror or str(error), "name a file of rows", page="unreadable-file"
+    )
 
 
 class CsvRows:
@@ -117,4 +119,4 @@ class CsvRows:
 
     def _failure(self, line: int, column: int, got: str) -> PermanentFailure:
         where = f"{self._path}, line {line}, column {column}"
-        return PermanentFailure(f"read {where}", got, _FIX)
+        return PermanentFailure(f"read {where}", got, _FIX, page="unreadable-file")

@@ -94,7 +94,9 @@ def derive(
     tried = f"derive {target.table_id} {first.isoformat()}..{last.isoformat()}"
     source_version = commits.reconcile(lake, ledger, source)
     if source_version < 0:
-        raise PermanentFailure(tried, f"{source.table_id} has no table yet", "land first")
+        raise PermanentFailure(
+            tried, f"{source.table_id} has no table yet", "land first", page="no-table-yet"
+        )
     said = {
         "run_id": run_id,
         "table": target.table_id,
@@ -147,7 +149,9 @@ def derive(
             ledger.apply(target.table_id, idle, source_version, run_id, source.table_id)
             log.info(line("nothing to derive, these hours are idle", **said))
             return Derived(source_version, newest, 0)
-        raise TransientFailure(tried, "the log does not show the commit that Spark reported")
+        raise TransientFailure(
+            tried, "the log does not show the commit that Spark reported", page="another-writer"
+        )
     rows = count(lake, target, first, last, version)
     log.info(line("derived hours", **said, version=version, rows=rows))
     return Derived(source_version, version, rows)

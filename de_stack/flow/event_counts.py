@@ -75,6 +75,7 @@ def events(
                 f"{rows} rows of {extent.event_hour.isoformat()} at version {version}, the ledger "
                 f"knows of {extent.rows}",
                 "`de-stack ledger check`",
+                page="ledger-disagrees",
             )
     return found
 

@@ -32,5 +32,6 @@ def day_of(path: Path) -> date:
             f"find the day of {path.name}",
             f"its name has {named}",
             "name it after its day, e.g. rows_2022-01-01.csv",
+            page="day-file",
         )
     return found.pop()

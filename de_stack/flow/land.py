@@ -132,7 +132,9 @@ def land(
                 line("another writer landed the slice", run_id=run_id, topic=topic, slice=number)
             )
             if lost >= _MAX_LOST_RACES:
-                raise TransientFailure(f"land {topic}", f"lost {lost} races for a slice")
+                raise TransientFailure(
+                    f"land {topic}", f"lost {lost} races for a slice", page="another-writer"
+                )
             continue
         _count(lake, table, state.topic_id, piece, version, landing)
         said = {"run_id": run_id, "stream": stream.name, "topic": topic, "slice": number}
@@ -143,7 +145,10 @@ def land(
 
 def _no_topic(settings: Settings, topic: str) -> PermanentFailure:
     return PermanentFailure(
-        f"read topic {topic}", "there is no such topic", f"{settings.making} makes it"
+        f"read topic {topic}",
+        "there is no such topic",
+        f"{settings.making} makes it",
+        page="no-topic",
     )
 
 
@@ -171,6 +176,7 @@ def _plan(
                 f"the topic was made anew: what landed came from topic id {landed.topic_id}, "
                 f"the broker has {state.topic_id}",
                 f"if that is meant, `de-stack offsets accept-topic {stream.name}`",
+                page="topic-anew",
             )
         landed = None  # Its offsets are another topic's.
     offsets = landed.offsets if landed else {}
@@ -181,13 +187,14 @@ def _plan(
             tried,
             f"Kafka no longer has {named}: they were never landed",
             f"if they are lost for good, `de-stack offsets accept-gap {stream.name}`",
+            page="missing-offsets",
         )
     back = {p: end for p, end in state.end.items() if end < offsets.get(p, 0)}
     if back:
         named = ", ".join(
             f"partition {p} ends at {e}, landed {offsets[p]}" for p, e in back.items()
         )
-        raise PermanentFailure(tried, f"the topic's log was cut: {named}")
+        raise PermanentFailure(tried, f"the topic's log was cut: {named}", page="topic-cut")
     piece = slices.next_slice(offsets, state.begin, state.end, max_rows)
     return _Plan(piece, offsets or state.begin, missing)
 

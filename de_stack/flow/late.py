@@ -84,6 +84,7 @@ def release(
             f"release event hours of {stream.name}",
             f"not held: {named}",
             f"`de-stack late list {stream.name} --held` names those that are",
+            page="held-hours",
         )
     details = [
         {"event_hour": hour.isoformat(), "source_version": held[hour].version} for hour in wanted

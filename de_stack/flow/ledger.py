@@ -140,6 +140,7 @@ class Ledger(EventHours):
                 raise TransientFailure(
                     f"enter commit {commit.version} of {table_id}",
                     f"the ledger was made anew meanwhile and ends at {last}",
+                    page="another-writer",
                 )
             made = connection.execute(
                 COMMIT + "on conflict do nothing", entry(table_id, commit, kind, rows)

@@ -103,6 +103,7 @@ def _refuse_lost(settings: Settings, found: set[str]) -> None:
             f"it knows {', '.join(gone)}, and no table is there",
             "bring the table back, or mount its disk; a derived one is made anew, with versions "
             "that go on, by `de-stack rebuild`",
+            page="table-lost",
         )
 
 
@@ -119,6 +120,7 @@ def _start(settings: Settings, log: Log) -> tuple[int, str | None]:
             f"rebuild the ledger of {table_id}",
             f"its log begins at version {oldest}, and the ledger does not know what was before",
             "bring a copy of the ledger back: older commits were cleaned away",
+            page="log-cleaned",
         )
     return oldest, token or None
 

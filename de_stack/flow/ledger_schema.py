@@ -37,6 +37,7 @@ def ensure_schema(settings: Settings) -> None:
                 tried,
                 f"they are at step {found}, this release knows steps up to {NEWEST}",
                 "use the release that made them, or a newer one",
+                page="newer-release",
             )
         if found != NEWEST:
             _upgrade(settings.need("ledger_dsn"))

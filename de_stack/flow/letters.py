@@ -142,10 +142,14 @@ def pick(found: Iterable[Position], text: str) -> Position:
     tried = f"find dead letter {text}"
     names = [p for p in found if text in (f"{p.partition}:{p.offset}", str(p))]
     if not names:
-        raise PermanentFailure(tried, "there is no such letter", "`de-stack dead-letters list`")
+        raise PermanentFailure(
+            tried, "there is no such letter", "`de-stack dead-letters list`", page="dead-letters"
+        )
     if len(names) > 1:
         listed = ", ".join(map(str, names))
-        raise PermanentFailure(tried, f"the topic was made anew: {listed}", "write the topic's id")
+        raise PermanentFailure(
+            tried, f"the topic was made anew: {listed}", "write the topic's id", page="dead-letters"
+        )
     return names[0]
 
 

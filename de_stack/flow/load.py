@@ -106,7 +106,7 @@ def load(
             except LostRace as race:
                 said = {"run_id": run_id, "file": path.name, "why": race.got}
                 log.info(line("another load was first", **said))
-    raise TransientFailure(f"load {path}", f"lost {_MAX_LOST_RACES} races")
+    raise TransientFailure(f"load {path}", f"lost {_MAX_LOST_RACES} races", page="another-writer")
 
 
 class _Loads:
@@ -181,7 +181,9 @@ class _Loads:
         version = self._ledger.token_version(self._table.table_id, token)
         if version is None:
             tried = f"load {staged.name}"
-            raise TransientFailure(tried, "the log does not show the commit that was reported")
+            raise TransientFailure(
+                tried, "the log does not show the commit that was reported", page="another-writer"
+            )
         said = {"run_id": self._run_id, "table": self._table.table_id, "file": staged.name}
         counted = {"rows": staged.rows, "bad": staged.bad.total(), "replaced": before.total()}
         log.info(line("loaded a file", **said, **counted, version=version, reached=len(later)))

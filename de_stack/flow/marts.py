@@ -43,6 +43,7 @@ def table_of(model: Model, names: Names) -> ServingTable:
             f"publish {model.name}",
             f"no Postgres type for {', '.join(unknown)}",
             f"data_type of each column in the model's YAML file: one of {', '.join(_TYPES)}",
+            page="mart",
         )
     columns = tuple((name, _TYPES[kind], text) for name, kind, text in model.columns)
     schema = names.schema(model.domain)
@@ -66,5 +67,6 @@ def publish_mart(
             f"publish {table.schema}.{table.name}",
             f"it does not say from which version of {source} it was built",
             "materialize the mart: dbt by hand pins no version",
+            page="mart",
         )
     return publish(settings, table, rows, consumer, versions[source], run_id)

@@ -65,7 +65,9 @@ def standing(settings: Settings, stream: Stream) -> Standing:
     state = Kafka(settings).topic_state(topic)
     if state is None:
         fix = f"{settings.making} makes it"
-        raise PermanentFailure(f"read topic {topic}", "there is no such topic", fix)
+        raise PermanentFailure(
+            f"read topic {topic}", "there is no such topic", fix, page="no-topic"
+        )
     same = landed is None or landed.topic_id == state.topic_id
     offsets = landed.offsets if landed and same else {}
     missing = slices.missing_ranges(offsets, state.begin, first_slice=not offsets)

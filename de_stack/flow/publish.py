@@ -124,7 +124,9 @@ def publish_hours(
     lake = Lake(settings)
     version = reconcile(lake, Ledger(settings), source)
     if version < 0:
-        raise PermanentFailure(f"publish {table.name}", f"{source.table_id} has no table yet")
+        raise PermanentFailure(
+            f"publish {table.name}", f"{source.table_id} has no table yet", page="no-table-yet"
+        )
     names = ", ".join(f'"{name}"' for name, _, _ in table.columns)
     where = f"event_hour >= {_sql_time(first)} and event_hour <= {_sql_time(last)}"
     rows = lake.query(source.uri, f"select {names} from t where {where}", version)

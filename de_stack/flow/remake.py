@@ -74,7 +74,9 @@ def remake(settings: Settings, spark: SparkSession, table: Table, last: int, run
     """
     tried = f"make {table.table_id} anew"
     if "://" in table.uri.removeprefix("file://"):
-        raise PermanentFailure(tried, f"{table.uri} is in an object store", "bring it back there")
+        raise PermanentFailure(
+            tried, f"{table.uri} is in an object store", "bring it back there", page="object-store"
+        )
     lake, place = Lake(settings), Path(table.uri.removeprefix("file://"))
     model = place.with_name(f"{place.name}.{uuid.uuid4().hex}")
     try:
@@ -93,7 +95,9 @@ def remake(settings: Settings, spark: SparkSession, table: Table, last: int, run
         try:
             new.rename(place / _LOG)
         except OSError as error:
-            raise TransientFailure(tried, f"somebody was first: {error}") from error
+            raise TransientFailure(
+                tried, f"somebody was first: {error}", page="another-writer"
+            ) from error
     finally:
         shutil.rmtree(model, ignore_errors=True)
     commits.reconcile(lake, Ledger(settings), table)

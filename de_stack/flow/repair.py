@@ -74,20 +74,24 @@ def repair(settings: Settings, table: Table, run_id: str) -> Repaired | None:
     tried = f"repair {table.table_id}"
     newest = lake.newest_file(table.uri)
     if newest is None:
-        raise PermanentFailure(tried, f"no Delta table at {table.uri}")
+        raise PermanentFailure(tried, f"no Delta table at {table.uri}", page="no-table-yet")
     known, token = ledger.last_commit(table.table_id)
     if known > newest:
         raise PermanentFailure(
             tried,
             f"the ledger knows version {known}, the newest file is {newest}",
             "bring the missing commits back from a copy",
+            page="log-went-back",
         )
     broken = lake.broken(table.uri, known)
     if broken:
         first = min(broken)
         if first == 0:
             raise PermanentFailure(
-                tried, f"the commit that makes the table is cut off: {broken[0]}", "move it away"
+                tried,
+                f"the commit that makes the table is cut off: {broken[0]}",
+                "move it away",
+                page="cut-commit",
             )
         # From the newest down: until the last step the first one stays broken, and is found again.
         for version in range(newest, first - 1, -1):

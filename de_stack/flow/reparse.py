@@ -109,7 +109,9 @@ def _days(
     lake, ledger = Lake(settings), Ledger(settings)
     version = commits.reconcile(lake, ledger, table)
     if version < 0:
-        raise PermanentFailure(f"reparse {table.table_id}", "there is no table yet", "land first")
+        raise PermanentFailure(
+            f"reparse {table.table_id}", "there is no table yet", "land first", page="no-table-yet"
+        )
     sql = "select ingest_hour, topic, topic_id, count(*) as n from t group by 1, 2, 3"
     days: dict[date, list[dict[str, Any]]] = {}
     for row in lake.query(table.uri, sql, version).to_pylist():
@@ -235,7 +237,9 @@ class _Day:
         version = ledger.token_version(self.table.table_id, token)
         if version is None:
             tried = f"reparse {self.table.table_id} of {self.first.date()}"
-            raise TransientFailure(tried, "the log does not show the commit that Spark reported")
+            raise TransientFailure(
+                tried, "the log does not show the commit that Spark reported", page="another-writer"
+            )
         return version
 
 

@@ -100,7 +100,9 @@ def _replay(
     known = {letter.position: letter for letter in letter_shelf.letters(settings, stream)}
     wanted = [p for p, letter in known.items() if letter.is_open] if chosen is None else chosen
     if strange := [str(p) for p in wanted if p not in known]:
-        raise PermanentFailure(f"replay {', '.join(strange[:5])}", "there is no such letter")
+        raise PermanentFailure(
+            f"replay {', '.join(strange[:5])}", "there is no such letter", page="dead-letters"
+        )
     done = Replayed(settled=[p for p in wanted if not known[p].is_open])
     wanted = sorted({p for p in wanted if known[p].is_open})
     # Before anything is entered: one of them must not keep the others back.
@@ -174,7 +176,7 @@ def _find(
         look(letter_shelf.headers_of(row), (row["partition"], row["offset"]))
     state = Kafka(settings).topic_state(topic)
     if state is None:
-        raise PermanentFailure(f"read topic {topic}", "there is no such topic")
+        raise PermanentFailure(f"read topic {topic}", "there is no such topic", page="no-topic")
     same = landed is not None and landed.topic_id == state.topic_id
     reached = landed.offsets if landed and same else {}
     start = {p: max(reached.get(p, 0), begin) for p, begin in state.begin.items()}

@@ -87,7 +87,7 @@ class SentFiles:
             connection.execute("lock table ledger.sent_files in share row exclusive mode")
             if {f.id for f in self._earlier(connection, sha256)} != {f.id for f in known}:
                 got = "somebody has begun to send the same file meanwhile"
-                raise TransientFailure(tried, got, "type it again")
+                raise TransientFailure(tried, got, "type it again", page="another-writer")
             row = connection.execute(
                 "insert into ledger.sent_files (table_id, topic_id, sha256, name, file, "
                 "mapping_digest, mapping, shift_days, sent_by) "
@@ -146,6 +146,7 @@ def refuse_other(
             f"{_who(other)} {' and '.join(said)}",
             "--as NAME sends its rows as other events; --mend sends them in the place of the old "
             "ones, where their times are the same",
+            page="sent-otherwise",
         )
 
 
@@ -173,6 +174,7 @@ def refuse_other_times(
             f"{_who(other)} {' and '.join(said)}: an event whose time is another does not take the "
             "place of the old one, it would be there twice",
             "--as NAME sends its rows as other events",
+            page="sent-otherwise",
         )
 
 

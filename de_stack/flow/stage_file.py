@@ -82,7 +82,7 @@ def stage(
     first = next(lines, None)
     if first is None:
         fix = f"its first row names the columns: {', '.join(f.name for f in files.fields)}"
-        raise PermanentFailure(tried, "it is empty", fix)
+        raise PermanentFailure(tried, "it is empty", fix, page="day-file")
     header = Header.of(files, first[1], tried)
     found.ignored = tuple(dict.fromkeys(header.ignored))
     rows = _decoded(files, header, lines, now)
@@ -94,7 +94,12 @@ def stage(
         found.bad.update(r.error.partition(": ")[0].rstrip(":") for *_, r in part if r.error)
         progress(source.bytes_read, found.rows)
     if source.digest != digest:
-        raise TransientFailure(tried, "it was written to meanwhile", "load it when it is complete")
+        raise TransientFailure(
+            tried,
+            "it was written to meanwhile",
+            "load it when it is complete",
+            page="unreadable-file",
+        )
     return found
 
 

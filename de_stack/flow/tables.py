@@ -110,6 +110,7 @@ def create(spark: SparkSession, lake: Lake, table: Table) -> None:
                 f"make table {table.table_id}",
                 f"{table.uri} is not empty and no Delta table",
                 "look at what lies there, and move it away",
+                page="place-taken",
             )
         time.sleep(0.2)
 

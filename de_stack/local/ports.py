@@ -27,6 +27,8 @@ _SPAN = 500
 class PortTaken(TransientFailure):
     """Somebody else listens at a port that a service was given."""
 
+    page = "port-taken"
+
 
 def is_free(port: int) -> bool:
     """True when nobody listens at `port`, neither on loopback nor on all addresses."""
@@ -110,6 +112,7 @@ def choose(
                 f"find a port for {name}",
                 f"every port from {preferred} to {preferred + _SPAN - 1} is taken",
                 "stop what listens there (`ss -ltnp`)",
+                page="port-taken",
             )
         if port != first:
             moved.append(f"{name}: port {first} is taken by another process, moved to {port}")

@@ -47,6 +47,7 @@ def _prepare(site: Site) -> None:
             f"start Postgres on {folder}",
             f"its password file {secrets.pass_file(site.home, SUPERUSER)} is gone",
             "put it back, or lose all local data with `de-stack down --purge`",
+            page="postgres-files",
         )
     files.remove_stale_lock(folder)
     conf = folder / "de_stack.conf"
@@ -85,7 +86,9 @@ def _initdb(site: Site, folder: Path) -> None:
     finally:
         password_file.unlink()
     if done.returncode:
-        raise PermanentFailure(f"initdb in {new}", (done.stderr or done.stdout).strip()[-800:])
+        raise PermanentFailure(
+            f"initdb in {new}", (done.stderr or done.stdout).strip()[-800:], page="service-ended"
+        )
     with (new / "postgresql.conf").open("a") as conf:
         conf.write("\ninclude_if_exists 'de_stack.conf'\n")
     new.rename(folder)

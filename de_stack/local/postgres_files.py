@@ -130,7 +130,10 @@ def remove_stale_lock(data: Path) -> None:
         alive = process.status() != psutil.STATUS_ZOMBIE and process.name() == "postgres"
         if alive and process.cwd() == str(data):
             raise PermanentFailure(
-                f"start Postgres on {data}", f"process {pid} uses it", f"stop it: `kill -INT {pid}`"
+                f"start Postgres on {data}",
+                f"process {pid} uses it",
+                f"stop it: `kill -INT {pid}`",
+                page="postgres-files",
             )
     except psutil.Error:
         pass

@@ -25,6 +25,9 @@ def private_tmp(name: str) -> Path:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise PermanentFailure(
-            f"use {folder}", "it is not ours alone", "remove it, or set TMPDIR to a folder of yours"
+            f"use {folder}",
+            "it is not ours alone",
+            "remove it, or set TMPDIR to a folder of yours",
+            page="not-a-home",
         )
     return folder

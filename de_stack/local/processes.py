@@ -75,7 +75,9 @@ def end(pids: Iterable[int], grace_seconds: float = 10) -> None:
             continue
     _, alive = psutil.wait_procs(alive, timeout=10)
     if left := [process.pid for process in alive if not is_gone(process)]:
-        raise TransientFailure("end processes of the stack", f"pids {left} survive SIGKILL")
+        raise TransientFailure(
+            "end processes of the stack", f"pids {left} survive SIGKILL", page="service-ended"
+        )
 
 
 def memory(pid: int) -> tuple[int, int]:

@@ -50,6 +50,7 @@ def embedded_home() -> Path:
             "manage local services",
             f"profile {profile}: the systems are somebody else's, nothing is started or stopped",
             "unset DE_STACK_PROFILE",
+            page="settings",
         )
     return default_home()
 

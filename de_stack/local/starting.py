@@ -194,7 +194,12 @@ class Starter:
                 )
                 log = site.log(name)
                 text = f"{got}. Last lines of {log}:\n{tail(log)}\n"
-                raise kind(f"start {name}", text, f"`de-stack doctor`, then `de-stack up {name}`")
+                raise kind(
+                    f"start {name}",
+                    text,
+                    f"`de-stack doctor`, then `de-stack up {name}`",
+                    page="service-ended",
+                )
             if self._cancelled.is_set():
                 return
             if time.monotonic() - said > _SAY_EVERY_SECONDS:

@@ -98,7 +98,9 @@ def start(home: Path) -> None:
         if done.returncode or time.monotonic() > deadline:
             got = (done.stdout + done.stderr).strip()[-600:] or "no answer within 20 s"
             log = home / "logs" / "supervisord.log"
-            raise TransientFailure("start supervisord", got, f"read {log}, then `de-stack up`")
+            raise TransientFailure(
+                "start supervisord", got, f"read {log}, then `de-stack up`", page="service-ended"
+            )
         time.sleep(0.05)
 
 

@@ -66,6 +66,8 @@ def rpc(home: Path, timeout_seconds: float = 60) -> Any:
 class Away(TransientFailure):
     """No supervisord of this home runs: nobody is at its socket."""
 
+    page = "service-ended"
+
 
 @contextmanager
 def asking(tried: str) -> Iterator[None]:
@@ -82,14 +84,16 @@ def asking(tried: str) -> Iterator[None]:
         passes = fault.faultString.startswith(_PASSING)
         kind = TransientFailure if passes else PermanentFailure
         got = f"supervisord refused: {fault.faultString}"
-        raise kind(tried, got, "`de-stack down`, then `de-stack up`") from fault
+        raise kind(
+            tried, got, "`de-stack down`, then `de-stack up`", page="service-ended"
+        ) from fault
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise Away(tried, "supervisord does not run", "`de-stack up`") from error
     except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
         got = f"supervisord gave no answer ({type(error).__name__}: {error})"
-        raise TransientFailure(tried, got, "again; if it stays so, `de-stack down` ends it") from (
-            error
-        )
+        raise TransientFailure(
+            tried, got, "again; if it stays so, `de-stack down` ends it", page="service-ended"
+        ) from (error)
 
 
 def remove_socket(home: Path) -> None:

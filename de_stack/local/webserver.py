@@ -70,7 +70,10 @@ def _definitions_loaded(site: Site) -> list[str]:
             kind = PermanentFailure if is_broken else TransientFailure
             log = site.log("code_server")
             raise kind(
-                "load de_stack.definitions", message.strip(), f"read {log}, mend, `de-stack up`"
+                "load de_stack.definitions",
+                message.strip(),
+                f"read {log}, mend, `de-stack up`",
+                page="service-ended",
             )
         time.sleep(0.5)
 

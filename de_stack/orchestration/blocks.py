@@ -86,7 +86,9 @@ def acknowledge(
     """
     if step is not None and step not in STEPS:
         tried = f"acknowledge {stream} {step}"
-        raise PermanentFailure(tried, "there is no such step", f"one of {', '.join(STEPS)}")
+        raise PermanentFailure(
+            tried, "there is no such step", f"one of {', '.join(STEPS)}", page="blocked"
+        )
     found = []
     for each in STEPS if step is None else (step,):
         newest = next(_failures(instance, settings, stream, each), None)

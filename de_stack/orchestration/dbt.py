@@ -63,6 +63,7 @@ def published(graph: Graph, model: Model) -> dg.AssetsDefinition:
             f"publish {model.name}",
             f"it reads {len(model.sources)} sources",
             "read exactly one",
+            page="mart",
         )
     source = graph.sources[model.sources[0]].name
 

@@ -33,6 +33,7 @@ class Why:
     got: str | None = None
     fix: str | None = None
     can_retry_help: bool | None = None
+    page: str | None = None
 
 
 def why(instance: dg.DagsterInstance, run_id: str, settings: Settings) -> Why:
@@ -67,7 +68,7 @@ def _from_chain(step: str | None, error: SerializableErrorInfo) -> Why:
     for each in chain:
         if said := read_back(each.message):
             text = each.message.strip()
-            parts = (said.tried, said.got, said.fix, said.can_retry_help)
+            parts = (said.tried, said.got, said.fix, said.can_retry_help, said.page)
             return Why(step, each.cls_name or "Failure", text, *parts)
     # Dagster wraps what an asset raised; what it wraps says more.
     inner = chain[1] if len(chain) > 1 else chain[0]
@@ -100,4 +101,5 @@ def _masked(reason: Why, known: set[str]) -> Why:
         clean(reason.got),
         clean(reason.fix),
         reason.can_retry_help,
+        reason.page,
     )

@@ -98,18 +98,24 @@ class Alerts:
                 asyncio.wait_for(_post(webhook.get_secret_value(), alert), _DEADLINE_S)
             )
         except TimeoutError as error:
-            raise TransientFailure(tried, f"no answer within {_DEADLINE_S:.0f} s") from error
+            raise TransientFailure(
+                tried, f"no answer within {_DEADLINE_S:.0f} s", page="alert-webhook"
+            ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # Its text may hold the address, which is a secret: whoever knows it can write there.
             fix = "correct DE_STACK_ALERT_WEBHOOK"
-            raise TransientFailure(tried, type(error).__name__, fix) from None
+            raise TransientFailure(tried, type(error).__name__, fix, page="alert-webhook") from None
         if status in _REFUSED:
             fix = f"read it with `de-stack alerts`; it stays in {self.path}"
-            raise PermanentFailure(tried, f"the webhook answered {status}", fix)
+            raise PermanentFailure(
+                tried, f"the webhook answered {status}", fix, page="alert-webhook"
+            )
         if not httpx.codes.is_success(status):
             # Somewhere else, it may say: whoever answers there was not asked for.
             fix = "correct DE_STACK_ALERT_WEBHOOK" if httpx.codes.is_redirect(status) else ""
-            raise TransientFailure(tried, f"the webhook answered {status}", fix)
+            raise TransientFailure(
+                tried, f"the webhook answered {status}", fix, page="alert-webhook"
+            )
 
 
 async def _post(url: str, alert: dict[str, Any]) -> int:

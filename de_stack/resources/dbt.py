@@ -53,7 +53,10 @@ def prepare(settings: Settings | None = None, project: Path = PROJECT) -> Path:
         _make(project, target, stamp)
     except OSError as error:
         raise PermanentFailure(
-            f"make {target}", str(error), "run `de-stack setup` as a user who may write there"
+            f"make {target}",
+            str(error),
+            "run `de-stack setup` as a user who may write there",
+            page="dbt-refuses",
         ) from error
     return target
 
@@ -75,7 +78,9 @@ def _make(project: Path, target: Path, stamp: Path) -> None:
         arguments = ["--no-partial-parse", "parse"]
         said = dbt_process.run(arguments, {}, Path(folder), project, echo=False)
         if said.exit_code != 0:
-            raise PermanentFailure(f"parse {project}", said.tail, "mend what dbt names")
+            raise PermanentFailure(
+                f"parse {project}", said.tail, "mend what dbt names", page="dbt-refuses"
+            )
         target.parent.mkdir(exist_ok=True)
         # A reader sees the old file or the new one, never half of one.
         part = target.with_name(f"{target.name}.{os.getpid()}")

@@ -82,7 +82,10 @@ def environment(settings: Settings, sources: Mapping[str, tuple[str, str, int]])
         place = uri.removeprefix("file://")
         if "://" in place:
             raise PermanentFailure(
-                f"give dbt the table {uri}", "dbt reads a lake in a folder only", "mount the lake"
+                f"give dbt the table {uri}",
+                "dbt reads a lake in a folder only",
+                "mount the lake",
+                page="object-store",
             )
         # Quoted for SQL, then for the formatter that dbt-duckdb sends locations through.
         quoted = place.replace("'", "''").replace("{", "{{").replace("}", "}}")
@@ -128,7 +131,9 @@ def failure(tried: str, said: str, *, is_killed: bool = False) -> Failure:
     """What dbt said, as a failure: without memory or room the same may go well another time."""
     is_short = _SHORT.search(said)
     kind = TransientFailure if is_killed or is_short else PermanentFailure
-    return kind(tried, said, "free memory, or space on the disk" if is_short else "")
+    return kind(
+        tried, said, "free memory, or space on the disk" if is_short else "", page="dbt-refuses"
+    )
 
 
 def _remove_left_over(folder: Path) -> None:

@@ -119,13 +119,16 @@ class Kafka:
             kafka_errors.ClusterAuthorizationFailedError,
             kafka_errors.TopicAuthorizationFailedError,
         ) as error:
-            raise PermanentFailure(tried, f"{address} refused us: {error}") from error
+            raise PermanentFailure(
+                tried, f"{address} refused us: {error}", page="access-refused"
+            ) from error
         except kafka_errors.KafkaError as error:
             raise TransientFailure(
                 tried,
                 f"{address}: {type(error).__name__}: {error}",
                 f"{self._settings.mending('kafka', 'kafka_bootstrap')}; "
                 "a wrong password looks like this too",
+                page="system-away",
             ) from error
         finally:
             if client is not None:
@@ -200,13 +203,17 @@ def _agree(client: Any, topic: str, config: dict[str, str]) -> list[str]:
     found = client.describe_configs([asked], config_filter="all")["topic"][topic]
     if unseen := sorted(config.keys() - found.keys()):
         got = f"the broker does not tell us {', '.join(unseen)}"
-        raise PermanentFailure(f"read the settings of topic {topic}", got, _RIGHTS)
+        raise PermanentFailure(
+            f"read the settings of topic {topic}", got, _RIGHTS, page="access-refused"
+        )
     wrong = {name: value for name, value in config.items() if found[name]["value"] != value}
     if wrong:
         change = ConfigResource(kind, topic, wrong)
         answer = client.alter_configs([change], raise_on_unknown=False, incremental=True)
         if (got := answer["topic"][topic]) != "OK":
-            raise PermanentFailure(f"set {wrong} of topic {topic}", got, _RIGHTS)
+            raise PermanentFailure(
+                f"set {wrong} of topic {topic}", got, _RIGHTS, page="access-refused"
+            )
     return [f"{name} {found[name]['value']} -> {value}" for name, value in wrong.items()]
 
 

@@ -148,7 +148,7 @@ class BulkProducer:
             self._raise()
             if until is not None and time.monotonic() > until:
                 got = f"{left} messages were not acknowledged; {self._last_words or 'no error'}"
-                raise TransientFailure(self._tried, got, self._mending)
+                raise TransientFailure(self._tried, got, self._mending, page="system-away")
         self._raise()
 
     def close(self) -> None:
@@ -168,10 +168,10 @@ class BulkProducer:
     def _meaning(self, error: KafkaError) -> Failure:
         got = f"{error.name()}: {error.str()}"
         if error.name() in _REFUSED | _FORBIDDEN:
-            return PermanentFailure(self._tried, got)
+            return PermanentFailure(self._tried, got, page="access-refused")
         if self._last_words and self._last_words not in got:
             got += f"; {self._last_words}"
-        return TransientFailure(self._tried, got, self._mending)
+        return TransientFailure(self._tried, got, self._mending, page="system-away")
 
 
 @contextmanager

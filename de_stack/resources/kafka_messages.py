@@ -104,10 +104,14 @@ def fenced_producer(settings: Settings, name: str, tried: str) -> Iterator[Fence
         errors.ClusterAuthorizationFailedError,
         errors.SaslAuthenticationFailedError,
     ) as error:
-        raise PermanentFailure(tried, f"{type(error).__name__}: {error}") from error
+        raise PermanentFailure(
+            tried, f"{type(error).__name__}: {error}", page="access-refused"
+        ) from error
     except errors.KafkaError as error:
         mending = settings.mending("kafka", "kafka_bootstrap")
-        raise TransientFailure(tried, f"{type(error).__name__}: {error}", mending) from error
+        raise TransientFailure(
+            tried, f"{type(error).__name__}: {error}", mending, page="system-away"
+        ) from error
     finally:
         if producer is not None:
             producer.close(timeout=_TIMEOUT_S)
@@ -146,7 +150,9 @@ def read_range(
                 if batches:
                     heard = time.monotonic()
                 elif time.monotonic() > heard + _QUIET_S:
-                    raise TransientFailure(tried, f"nothing came for {_QUIET_S:g} s")
+                    raise TransientFailure(
+                        tried, f"nothing came for {_QUIET_S:g} s", page="system-away"
+                    )
                 for records in batches.values():
                     for r in records:
                         if r.offset < wanted[TopicPartition(topic, r.partition)]:
@@ -155,4 +161,6 @@ def read_range(
             consumer.close()
     except errors.KafkaError as error:
         mending = settings.mending("kafka", "kafka_bootstrap")
-        raise TransientFailure(tried, f"{type(error).__name__}: {error}", mending) from error
+        raise TransientFailure(
+            tried, f"{type(error).__name__}: {error}", mending, page="system-away"
+        ) from error

@@ -54,7 +54,7 @@ class Lake(LakeFiles):
 
         table = self.open(uri, version)
         if table is None:
-            raise PermanentFailure(f"read {uri}", "no Delta table is there")
+            raise PermanentFailure(f"read {uri}", "no Delta table is there", page="no-table-yet")
         return QueryBuilder().register("t", table).execute(sql)
 
 
@@ -75,9 +75,9 @@ def reading(uri: str) -> Iterator[None]:
     try:
         yield
     except DeltaError as error:
-        raise PermanentFailure(f"query {uri}", str(error)) from error
+        raise PermanentFailure(f"query {uri}", str(error), page="lake-unreadable") from error
     except Exception as error:  # the reader raises nothing narrower
         if type(error) is not Exception:
             raise
         kind = PermanentFailure if "not found" in str(error) else TransientFailure
-        raise kind(f"query {uri}", str(error)) from error
+        raise kind(f"query {uri}", str(error), page="lake-unreadable") from error

@@ -43,7 +43,7 @@ class LakeFiles(LakeLog):
 
         table = self.open(uri, version)
         if table is None:
-            raise PermanentFailure(f"measure {uri}", "no Delta table is there")
+            raise PermanentFailure(f"measure {uri}", "no Delta table is there", page="no-table-yet")
         actions = pa.table(table.get_add_actions(flatten=True))
         sizes, rows = (actions[name].to_pylist() for name in ("size_bytes", "num_records"))
         small = sum(size < _SMALL_BYTES for size in sizes)
@@ -58,7 +58,7 @@ class LakeFiles(LakeLog):
         """
         table, tried = self.open(uri), f"compact {uri}"
         if table is None:
-            raise PermanentFailure(tried, "no Delta table is there")
+            raise PermanentFailure(tried, "no Delta table is there", page="no-table-yet")
         with _conflicts(tried):
             done = table.optimize.compact(
                 # One task: it stays small beside a Spark server.
@@ -79,7 +79,7 @@ class LakeFiles(LakeLog):
         """
         table, tried = self.open(uri), f"vacuum {uri}"
         if table is None:
-            raise PermanentFailure(tried, "no Delta table is there")
+            raise PermanentFailure(tried, "no Delta table is there", page="no-table-yet")
         options: dict[str, Any] = {"full": True, "enforce_retention_duration": False}
         with _conflicts(tried):
             if not table.vacuum(retention_hours, dry_run=True, **options):
@@ -107,7 +107,7 @@ class LakeFiles(LakeLog):
 
         table = self.open(uri, version)
         if table is None:
-            raise PermanentFailure(f"measure {uri}", "no Delta table is there")
+            raise PermanentFailure(f"measure {uri}", "no Delta table is there", page="no-table-yet")
         sizes = []
         for action in pa.table(table.get_add_actions(flatten=True)).to_pylist():
             low, high = action.get(f"min.{column}"), action.get(f"max.{column}")
@@ -128,7 +128,7 @@ class LakeFiles(LakeLog):
 
         table = self.open(uri, version)
         if table is None:
-            raise PermanentFailure(f"read {uri}", "no Delta table is there")
+            raise PermanentFailure(f"read {uri}", "no Delta table is there", page="no-table-yet")
         actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
         days = [a[f"partition.{column}"] for a in actions if a["num_records"] != 0]
         return max((day for day in days if day is not None), default=None)
@@ -151,8 +151,10 @@ def _conflicts(tried: str) -> Iterator[None]:
     try:
         yield
     except CommitFailedError as error:
-        raise TransientFailure(tried, f"another writer was first: {error}") from error
+        raise TransientFailure(
+            tried, f"another writer was first: {error}", page="another-writer"
+        ) from error
     except DeltaError as error:
-        raise PermanentFailure(tried, str(error)) from error
+        raise PermanentFailure(tried, str(error), page="lake-unreadable") from error
     except OSError as error:
-        raise TransientFailure(tried, str(error)) from error
+        raise TransientFailure(tried, str(error), page="lake-unreadable") from error

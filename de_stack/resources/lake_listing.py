@@ -62,4 +62,4 @@ def _listed(settings: Settings, root: str, path: str) -> list[FileInfo]:
     except TableNotFoundError:
         return []  # Nothing has landed yet: the lake's own folder is not there.
     except OSError as error:
-        raise TransientFailure(f"list {root}/{path}", str(error)) from error
+        raise TransientFailure(f"list {root}/{path}", str(error), page="lake-unreadable") from error

@@ -77,6 +77,8 @@ class LogCleaned(PermanentFailure):
     checkpoint. The newest commit is never among them.
     """
 
+    page = "log-cleaned"
+
     def __init__(self, tried: str, version: int) -> None:
         self.version = version
         super().__init__(tried, f"Delta's clean-up of the log has taken commit {version}")
@@ -106,9 +108,9 @@ class LakeLog:
         except TableNotFoundError:
             return None
         except DeltaError as error:
-            raise PermanentFailure(tried, str(error)) from error
+            raise PermanentFailure(tried, str(error), page="lake-unreadable") from error
         except OSError as error:
-            raise TransientFailure(tried, str(error)) from error
+            raise TransientFailure(tried, str(error), page="lake-unreadable") from error
 
     def version(self, uri: str) -> int | None:
         """Newest version in the log; None if no table is there."""
@@ -177,7 +179,10 @@ class LakeLog:
         """
         if "://" in uri.removeprefix("file://"):
             raise PermanentFailure(
-                f"replace commit {version} of {uri}", "it is in an object store", "mend it there"
+                f"replace commit {version} of {uri}",
+                "it is in an object store",
+                "mend it there",
+                page="object-store",
             )
         log, number = Path(uri.removeprefix("file://")) / _LOG, f"{version:020d}"
         for name in (f"{number}.crc", f".{number}.crc.crc", f".{number}.json.crc"):
@@ -208,17 +213,23 @@ class LakeLog:
             if _checkpoint(files) > version:
                 raise LogCleaned(tried, version) from error
             raise PermanentFailure(
-                tried, f"the log has no {name}: it was cut or cleaned"
+                tried,
+                f"the log has no {name}: it was cut or cleaned",
+                page="cut-commit",
             ) from error
         except OSError as error:
-            raise TransientFailure(tried, str(error)) from error
+            raise TransientFailure(tried, str(error), page="lake-unreadable") from error
         try:
             actions = [json.loads(line) for line in text.splitlines() if line.strip()]
         except ValueError as error:
-            raise PermanentFailure(tried, f"{name} is cut off or not JSON: {error}") from error
+            raise PermanentFailure(
+                tried, f"{name} is cut off or not JSON: {error}", page="cut-commit"
+            ) from error
         info = next((a["commitInfo"] for a in actions if "commitInfo" in a), None)
         if info is None:
-            raise PermanentFailure(tried, f"{name} ({len(text)} bytes) does not say who wrote it")
+            raise PermanentFailure(
+                tried, f"{name} ({len(text)} bytes) does not say who wrote it", page="cut-commit"
+            )
         # A file that ends between two lines is whole JSON: what it says of itself must be there.
         metrics = info.get("operationMetrics", {})
         for action, words in _SAID.items():
@@ -226,7 +237,7 @@ class LakeLog:
             for metric in words:
                 if there < (said := int(metrics.get(metric, 0))):
                     got = f"{name} is cut off: it says {metric} {said} and has {there}"
-                    raise PermanentFailure(tried, got)
+                    raise PermanentFailure(tried, got, page="cut-commit")
         return Commit(
             version,
             str(info.get("operation", "")),

@@ -23,6 +23,8 @@ _FULL = re.compile(NO_ROOM)
 class LostRace(TransientFailure):
     """Another writer was first, and nothing was written: the next try sees what he wrote."""
 
+    page = "another-writer"
+
 
 class LakeWriter(Lake):
     """Writes beside what `Lake` reads. Readers of version 1, writers of version 2 understand it."""
@@ -87,7 +89,9 @@ class LakeWriter(Lake):
 
         table = self.open(uri, version)
         if table is None:
-            raise PermanentFailure(f"write to {uri}", "no Delta table is there")
+            raise PermanentFailure(
+                f"write to {uri}", "no Delta table is there", page="no-table-yet"
+            )
         options: dict[str, Any] = {"mode": "append"}
         if predicate is not None:
             options = {"mode": "overwrite", "predicate": predicate}
@@ -116,7 +120,7 @@ class LakeWriter(Lake):
 
         table = self.open(uri, version)
         if table is None:
-            raise PermanentFailure(f"read {uri}", "no Delta table is there")
+            raise PermanentFailure(f"read {uri}", "no Delta table is there", page="no-table-yet")
         with reading(uri):
             tables = QueryBuilder().register("old", table).register("new", DeltaTable(new))
             return pa.table(tables.execute(sql).read_all()).to_pylist()
@@ -133,6 +137,8 @@ def _writing(tried: str, uri: str) -> Iterator[None]:
     except (DeltaError, OSError) as error:
         if _FULL.search(str(error)):
             fix = f"free space on the file system of {uri}"
-            raise TransientFailure(tried, f"the disk is full: {error}", fix) from error
+            raise TransientFailure(
+                tried, f"the disk is full: {error}", fix, page="disk-full"
+            ) from error
         kind = TransientFailure if isinstance(error, OSError) else PermanentFailure
-        raise kind(tried, str(error)) from error
+        raise kind(tried, str(error), page="lake-unreadable") from error

@@ -98,7 +98,9 @@ class Postgres:
             if connection.execute(taken.encode(), (name,)).fetchone() != (True,):
                 holder = connection.execute(_HOLDER, (name,)).fetchone()
                 got = f"{holder[0]} is at it since {holder[1]} UTC" if holder else "it was taken"
-                raise TransientFailure(tried, got, "try again when that has ended")
+                raise TransientFailure(
+                    tried, got, "try again when that has ended", page="reparse-under-way"
+                )
 
             def still_held() -> None:
                 connection.execute("select 1")
@@ -122,6 +124,7 @@ class Postgres:
                 f"libpq cannot read the address in DE_STACK_{setting.upper()}",
                 "write postgresql://user:password@host:port/database, in the password %40 for @, "
                 "%25 for %",
+                page="settings",
             )
         try:
             with psycopg.connect(
@@ -138,11 +141,13 @@ class Postgres:
                 fix = (
                     f"correct DE_STACK_{setting.upper()}, its password file or the server's rights"
                 )
-                raise PermanentFailure(tried, got, fix) from error
+                raise PermanentFailure(tried, got, fix, page="access-refused") from error
             mending = self._settings.mending("postgres", setting)
-            raise TransientFailure(tried, got, mending) from error
+            raise TransientFailure(tried, got, mending, page="system-away") from error
         except psycopg.Error as error:
-            raise PermanentFailure(tried, f"{self.database}: {error}".strip()) from error
+            raise PermanentFailure(
+                tried, f"{self.database}: {error}".strip(), page="postgres-table"
+            ) from error
 
 
 def _is_readable(dsn: str) -> bool:

@@ -66,6 +66,7 @@ def check_reachable(settings: Settings, timeout_s: float = 2.0) -> None:
             f"reach Spark at sc://{host}:{port}",
             str(error),
             settings.mending("spark", "spark_remote"),
+            page="system-away",
         ) from error
 
 
@@ -112,6 +113,8 @@ def is_conflict(error: Exception) -> bool:
 class Conflict(TransientFailure):
     """Another writer was first: the next try sees what it wrote."""
 
+    page = "another-writer"
+
 
 @contextmanager
 def asking(settings: Settings, tried: str) -> Iterator[None]:
@@ -136,8 +139,10 @@ def _may_pass(settings: Settings, tried: str, error: Exception) -> TransientFail
     if is_conflict(error):
         return Conflict(tried, f"another writer was first: {said}")
     if is_away(error):
-        return TransientFailure(tried, f"Spark went away: {said}")
+        return TransientFailure(tried, f"Spark went away: {said}", page="system-away")
     if full := _FULL.search(str(error)):
         fix = f"free space on the file system of {settings.need('lake_uri')}"
-        return TransientFailure(tried, f"the disk is full: {full[0].strip()[:300]}", fix)
+        return TransientFailure(
+            tried, f"the disk is full: {full[0].strip()[:300]}", fix, page="disk-full"
+        )
     return None

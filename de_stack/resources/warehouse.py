@@ -103,7 +103,9 @@ def _opened(settings: Settings, deadline_s: float) -> Iterator[_Query]:
 
     path = Path(settings.need("warehouse_path"))
     if not path.exists():
-        raise PermanentFailure(f"read {path}", "no such file", "materialize a mart first")
+        raise PermanentFailure(
+            f"read {path}", "no such file", "materialize a mart first", page="no-table-yet"
+        )
     with _connect(path, deadline_s, read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
 
@@ -112,7 +114,9 @@ def _opened(settings: Settings, deadline_s: float) -> Iterator[_Query]:
                 return connection.execute(sql, list(values)).to_arrow_table()
             except duckdb.Error as error:
                 fix = "materialize the mart first"
-                raise PermanentFailure(f"query {path}", str(error), fix) from error
+                raise PermanentFailure(
+                    f"query {path}", str(error), fix, page="no-table-yet"
+                ) from error
 
         yield query
 
@@ -127,7 +131,7 @@ def _connect(path: Path, deadline_s: float, *, read_only: bool) -> duckdb.DuckDB
             return duckdb.connect(str(path), read_only=read_only, config=config)
         except duckdb.IOException as error:
             if not is_held(str(error)):
-                raise PermanentFailure(f"open {path}", str(error)) from error
+                raise PermanentFailure(f"open {path}", str(error), page="warehouse") from error
             if time.monotonic() >= end:
                 raise held(path, str(error)) from error
         time.sleep(_PAUSE_S)
@@ -141,7 +145,9 @@ def is_held(message: str) -> bool:
 def held(path: Path, message: str) -> TransientFailure:
     """The failure to raise then; DuckDB's message names the process."""
     got = message.split(". However")[0].removeprefix("IO Error: ")
-    return TransientFailure(f"open {path}", got, "close the program that has the warehouse open")
+    return TransientFailure(
+        f"open {path}", got, "close the program that has the warehouse open", page="warehouse"
+    )
 
 
 def _quoted(name: str) -> str:

@@ -41,8 +41,10 @@ def graph(root: Path, domain: str) -> dict[str, Any]:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise PermanentFailure(tried, f"nothing after {_SECONDS} s") from error
+        raise PermanentFailure(tried, f"nothing after {_SECONDS} s", page="new-stream") from error
     if done.returncode != 0:
         said = "\n".join(done.stderr.strip().splitlines()[-8:])
-        raise PermanentFailure(tried, said, "the written files are left for you to look at")
+        raise PermanentFailure(
+            tried, said, "the written files are left for you to look at", page="new-stream"
+        )
     return json.loads(done.stdout.strip().splitlines()[-1])

@@ -112,14 +112,16 @@ def draft(domain: str, entity: str, found: Profile, wishes: Wishes, now: datetim
     tried = f"draft a contract for {found.path.name}"
     if keyword.iskeyword(domain) or domain in _NO_DOMAIN or domain.startswith("pg_"):
         got = f"domain {domain!r}: Python or Postgres takes it for something else"
-        raise PermanentFailure(tried, got, "take another name")
+        raise PermanentFailure(tried, got, "take another name", page="new-stream")
     named = {c.header: c for c in found.columns if c.header is not None}
     if data := [h for h in named if _DATA.fullmatch(h.strip())]:
         got = f"its first line holds {data[0]!r}: that is no name of a column"
-        raise PermanentFailure(tried, got, "give the file a header")
+        raise PermanentFailure(tried, got, "give the file a header", page="new-stream")
     for wish in (wishes.key, wishes.time):
         if wish is not None and wish not in named:
-            raise PermanentFailure(tried, f"no column {wish!r}", f"one of: {', '.join(named)}")
+            raise PermanentFailure(
+                tried, f"no column {wish!r}", f"one of: {', '.join(named)}", page="new-stream"
+            )
     skipped = [
         (f"column {c.position + 1}", "it has no name") for c in found.columns if c.header is None
     ]
@@ -191,7 +193,9 @@ def _event_time(tried: str, found: Profile, columns: list[Column], wishes: Wishe
         chosen = next((c for c in columns if c.header == wishes.time), None)
         if chosen is None or chosen not in times:
             got = f"column {wishes.time!r} holds no times that are all spelled in one known way"
-            raise PermanentFailure(tried, got, "spell them as 2026-05-01T12:00:00Z, say")
+            raise PermanentFailure(
+                tried, got, "spell them as 2026-05-01T12:00:00Z, say", page="new-stream"
+            )
     else:
         whole = [c for c in times if _filled(c) == found.rows]
         # A date beside a time says less.
@@ -201,26 +205,34 @@ def _event_time(tried: str, found: Profile, columns: list[Column], wishes: Wishe
             listed = ", ".join(c.header or "" for c in columns)
             got = f"no column holds a time in every row (columns: {listed})"
             raise PermanentFailure(
-                tried, got, "a stream needs an event time: add a column, or mend the empty ones"
+                tried,
+                got,
+                "a stream needs an event time: add a column, or mend the empty ones",
+                page="new-stream",
             )
         if len(candidates) > 1:
             listed = ", ".join(c.header or "" for c in candidates)
             raise PermanentFailure(
-                tried, f"several columns could be the event time: {listed}", "--time COLUMN"
+                tried,
+                f"several columns could be the event time: {listed}",
+                "--time COLUMN",
+                page="new-stream",
             )
         chosen = candidates[0]
     if _filled(chosen) < found.rows:
         got = f"column {chosen.header!r} is empty in {found.rows - _filled(chosen)} rows"
-        raise PermanentFailure(tried, got, "an event time must be there in every row")
+        raise PermanentFailure(
+            tried, got, "an event time must be there in every row", page="new-stream"
+        )
     if wishes.time_format:
         if wishes.time_format not in chosen.formats:
             known = ", ".join(chosen.formats) or "none"
             got = f"--time-format {wishes.time_format!r} does not fit every {chosen.header!r}"
-            raise PermanentFailure(tried, got, f"these do: {known}")
+            raise PermanentFailure(tried, got, f"these do: {known}", page="new-stream")
     elif len({_order(form) for form in chosen.formats}) > 1:
         listed = " or ".join(repr(form) for form in chosen.formats)
         got = f"{chosen.header!r} may be read as {listed}: no day in it is over 12"
-        raise PermanentFailure(tried, got, "--time-format FORMAT")
+        raise PermanentFailure(tried, got, "--time-format FORMAT", page="new-stream")
     return chosen
 
 
@@ -255,7 +267,9 @@ def _key(found: Profile, columns: list[Column], wishes: Wishes, time: Column) ->
         chosen = next(c for c in found.columns if c.header == wishes.key)
         if chosen.filled < found.rows:
             got = f"column {wishes.key!r} is empty in {found.rows - chosen.filled} rows"
-            raise PermanentFailure("choose the key", got, "a key must be there in every row")
+            raise PermanentFailure(
+                "choose the key", got, "a key must be there in every row", page="new-stream"
+            )
         return chosen
     whole = [
         c

@@ -103,7 +103,9 @@ def profile(path: Path) -> Profile:
     with _opened(path, tried) as db:
         rows = _one(db, "select count(*) from t")[0]
         if not rows:
-            raise PermanentFailure(tried, "it has no rows", "a header and some rows are needed")
+            raise PermanentFailure(
+                tried, "it has no rows", "a header and some rows are needed", page="new-stream"
+            )
         names = [row[0] for row in db.execute("describe t").fetchall()]
         kinds = [row[1] for row in db.execute("describe t").fetchall()]
         headers = _headers(path, names)
@@ -141,16 +143,20 @@ def _opened(path: Path, tried: str) -> Iterator[duckdb.DuckDBPyConnection]:
     }
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise PermanentFailure(tried, f"{path.suffix or 'no ending'}", "give a .csv or .parquet")
+        raise PermanentFailure(
+            tried, f"{path.suffix or 'no ending'}", "give a .csv or .parquet", page="new-stream"
+        )
     if not path.is_file():
-        raise PermanentFailure(tried, "there is no such file", "mind the path")
+        raise PermanentFailure(tried, "there is no such file", "mind the path", page="new-stream")
     db = duckdb.connect()
     try:
         db.execute("set timezone = 'UTC'")
         db.execute(f"create table t as select * from {reader}", [str(path)])  # noqa: S608
         yield db
     except duckdb.Error as error:
-        raise PermanentFailure(tried, str(error).splitlines()[0], "mend the file") from error
+        raise PermanentFailure(
+            tried, str(error).splitlines()[0], "mend the file", page="new-stream"
+        ) from error
     finally:
         db.close()
 

@@ -62,12 +62,17 @@ def write(root: Path, draft: Draft, file: Path, owner: str) -> Written:
     for needed in ("de_stack/defs", "dbt_project/models", "de_stack_tests"):
         if not (root / needed).is_dir():
             got = f"{root} has no {needed}: it is no checkout of the project"
-            raise PermanentFailure(tried, got, "run it in a clone, or give --into")
+            raise PermanentFailure(
+                tried, got, "run it in a clone, or give --into", page="new-stream"
+            )
     definition, models, tests = made = folders(root, draft.domain)
     if there := [folder for folder in made if folder.exists()]:
         got = f"{there[0].relative_to(root)} is there already"
         raise PermanentFailure(
-            tried, got, "take another domain; a second stream of one is written by hand"
+            tried,
+            got,
+            "take another domain; a second stream of one is written by hand",
+            page="new-stream",
         )
     replay = replay_arguments(draft, file)
     contents = _contents(draft, file, owner, replay)
@@ -81,7 +86,9 @@ def write(root: Path, draft: Draft, file: Path, owner: str) -> Written:
         for folder in made:
             shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError):
-            raise PermanentFailure(tried, str(error), "see that it can be written") from error
+            raise PermanentFailure(
+                tried, str(error), "see that it can be written", page="new-stream"
+            ) from error
         raise
     found = sorted(path for folder in made for path in folder.rglob("*") if path.is_file())
     return Written((definition, models, tests), tuple(found), tuple(replay))

@@ -110,6 +110,8 @@ def _check_topic(settings: Settings, topic: str, is_ours: bool) -> None:
         return
     if not is_ours:
         got = "the broker has no such topic"
-        raise PermanentFailure(f"find topic {topic}", got, f"{settings.making} makes it")
+        raise PermanentFailure(
+            f"find topic {topic}", got, f"{settings.making} makes it", page="no-topic"
+        )
     kafka.ensure_topic(topic, 3, settings.kafka_replicas, {})
     log.info("topic made", extra={"topic": topic, "partitions": 3})

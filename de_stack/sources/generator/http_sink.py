@@ -88,7 +88,9 @@ class Collector:
             return self._client.post(self._url, content=content, headers=headers)
         except httpx.TransportError as error:
             tried = f"send {events} events to {self._url}"
-            raise TransientFailure(tried, f"{type(error).__name__}: {error}") from error
+            raise TransientFailure(
+                tried, f"{type(error).__name__}: {error}", page="system-away"
+            ) from error
 
     def _refused(
         self, events: int, response: httpx.Response
@@ -96,8 +98,8 @@ class Collector:
         tried = f"send {events} events to {self._url}"
         got = f"{response.status_code}: {response.text[:300]}"
         if response.status_code in (408, 429) or response.status_code >= 500:
-            return TransientFailure(tried, got)
-        return PermanentFailure(tried, got, _FIX)
+            return TransientFailure(tried, got, page="collector")
+        return PermanentFailure(tried, got, _FIX, page="collector")
 
     def _cloud_event(self, event: Event) -> bytes:
         head = (

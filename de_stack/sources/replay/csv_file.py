@@ -52,7 +52,7 @@ class CsvFile:
         first = next((r for r in self._records() if r), None)
         if first is None or isinstance(first, bytes):
             got = "it is empty" if first is None else "its first line is no row of cells"
-            raise PermanentFailure(f"read the header of {path}", got)
+            raise PermanentFailure(f"read the header of {path}", got, page="unreadable-file")
         self.columns = _names(first) if header else tuple(f"column{i}" for i in _count(first))
 
     def rows(self, wanted: Sequence[str]) -> Iterator[Row]:
@@ -112,7 +112,9 @@ class CsvFile:
                 raise _TooLong
             if len(line) == _MOST_TEXT and line[-1] != "\n":
                 got = f"a line begins with {line[:40]!r} and has over {_MOST_TEXT:,} characters"
-                raise PermanentFailure(f"read {self._path}", got, "is it a CSV file?")
+                raise PermanentFailure(
+                    f"read {self._path}", got, "is it a CSV file?", page="unreadable-file"
+                )
             yield line
 
     def _line(self, text: io.TextIOWrapper) -> str:
@@ -121,7 +123,10 @@ class CsvFile:
         except (OSError, UnicodeError) as error:
             got = f"{type(error).__name__}: {error}"
             raise PermanentFailure(
-                f"read {self._path}", got, "--encoding, if it is another one"
+                f"read {self._path}",
+                got,
+                "--encoding, if it is another one",
+                page="unreadable-file",
             ) from error
 
     def _find_delimiter(self) -> str:

@@ -40,16 +40,20 @@ def open_file(
     tried = f"read {path}"
     if kind is None:
         known = ", ".join(f".{end}" for end in ENDS)
-        raise PermanentFailure(tried, f"its name does not end with one of {known}")
+        raise PermanentFailure(
+            tried, f"its name does not end with one of {known}", page="unreadable-file"
+        )
     if kind != "csv" and (delimiter or encoding or nulls or not header):
         got = "--delimiter, --encoding, --null and --no-header are for CSV files only"
-        raise PermanentFailure(tried, got)
+        raise PermanentFailure(tried, got, page="unreadable-file")
     try:
         if kind == "csv":
             return CsvFile(path, delimiter, header, encoding, nulls)
         return NdjsonFile(path) if kind == "ndjson" else ParquetFile(path)
     except (OSError, LookupError, UnicodeError) as error:
-        raise PermanentFailure(tried, f"{type(error).__name__}: {error}") from error
+        raise PermanentFailure(
+            tried, f"{type(error).__name__}: {error}", page="unreadable-file"
+        ) from error
 
 
 def stamp(path: Path) -> tuple[int, int]:

@@ -67,13 +67,16 @@ def resolve(
     mapped = _pairs("--map", maps, fields)
     fixed = _pairs("--set", sets, fields)
     if both := mapped.keys() & fixed.keys():
-        raise PermanentFailure(f"map {', '.join(sorted(both))}", "there is both --map and --set")
+        raise PermanentFailure(
+            f"map {', '.join(sorted(both))}", "there is both --map and --set", page="replay-mapping"
+        )
     for field, column in mapped.items():
         if column not in columns:
             raise PermanentFailure(
                 f"map {field}={column}",
                 f"the file has no column {column!r}",
                 f"one of: {', '.join(columns) or 'none'}",
+                page="replay-mapping",
             )
     constants = {name: _constant(fields[name], given, times) for name, given in fixed.items()}
     by_name: dict[str, str] = {}
@@ -84,6 +87,7 @@ def resolve(
                 f"match field {name}",
                 f"the columns {' and '.join(map(repr, same))} could both be it",
                 f"type --map {name}={_quoted(same[0])}, or another",
+                page="replay-mapping",
             )
         if same:
             by_name[name] = same[0]
@@ -110,12 +114,19 @@ def _pairs(option: str, given: Sequence[str], fields: dict[str, Field]) -> dict[
         tried = f"read {option} {text}"
         if not equals:
             what = "column" if option == "--map" else "value"
-            raise PermanentFailure(tried, "there is no =", f"write field={what}")
+            raise PermanentFailure(
+                tried, "there is no =", f"write field={what}", page="replay-mapping"
+            )
         if name not in fields:
             known = ", ".join(fields)
-            raise PermanentFailure(tried, f"the contract has no field {name!r}", f"one of: {known}")
+            raise PermanentFailure(
+                tried,
+                f"the contract has no field {name!r}",
+                f"one of: {known}",
+                page="replay-mapping",
+            )
         if name in found:
-            raise PermanentFailure(tried, f"{name} stands twice")
+            raise PermanentFailure(tried, f"{name} stands twice", page="replay-mapping")
         found[name] = value
     return found
 
@@ -127,12 +138,13 @@ def _constant(field: Field, given: str, times: Times) -> Any:
     right = isinstance(found, kind) if kind else found != given or _reads(field, given, times)
     if not right:
         got = f"{given!r} is no {field.type}"
-        raise PermanentFailure(f"read --set {field.name}={given}", got)
+        raise PermanentFailure(f"read --set {field.name}={given}", got, page="replay-mapping")
     if field.allowed and found not in field.allowed:
         raise PermanentFailure(
             f"read --set {field.name}={given}",
             "the contract does not allow that",
             f"one of: {', '.join(field.allowed)}",
+            page="replay-mapping",
         )
     return found
 
@@ -153,6 +165,7 @@ def _refuse_missing(stream: Stream, columns: Sequence[str], filled: set[str]) ->
         f"fill the required fields of {stream.name}",
         f"nothing fills {', '.join(missing)}; the file's columns are: {shown}{more}",
         f"type {typed} (or --set FIELD=VALUE for all rows)",
+        page="replay-mapping",
     )
 
 

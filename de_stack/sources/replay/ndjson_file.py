@@ -64,12 +64,16 @@ class NdjsonFile:
                 try:
                     line = raw.readline(_LONGEST)
                 except OSError as error:
-                    raise PermanentFailure(f"read {self._path}", str(error)) from error
+                    raise PermanentFailure(
+                        f"read {self._path}", str(error), page="unreadable-file"
+                    ) from error
                 if not line:
                     return
                 if len(line) == _LONGEST:
                     got = f"line {number} has more than {_LONGEST:,} bytes"
-                    raise PermanentFailure(f"read {self._path}", got, "is it NDJSON?")
+                    raise PermanentFailure(
+                        f"read {self._path}", got, "is it NDJSON?", page="unreadable-file"
+                    )
                 if number == 1:
                     line = line.removeprefix(b"\xef\xbb\xbf")
                 line = line.strip()

@@ -33,7 +33,9 @@ class ParquetFile:
                 self._total = max(file.metadata.num_rows, 1)
                 schema = file.schema_arrow
         except (pa.ArrowException, OSError) as error:
-            raise PermanentFailure(f"read {path}", str(error), "is it a Parquet file?") from error
+            raise PermanentFailure(
+                f"read {path}", str(error), "is it a Parquet file?", page="unreadable-file"
+            ) from error
         self.columns = tuple(name for field in schema for name in _leaves(field))
         self._top = set(schema.names)
         self.note: str | None = None
@@ -54,7 +56,7 @@ class ParquetFile:
                     self._done += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             got = f"after row {self._done:,}: {error}"
-            raise PermanentFailure(f"read {self._path}", got) from error
+            raise PermanentFailure(f"read {self._path}", got, page="unreadable-file") from error
 
     def fraction(self) -> float:
         """See `Source`."""
