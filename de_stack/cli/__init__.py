@@ -10,13 +10,15 @@ import importlib
 import os
 import pkgutil
 import sys
+from typing import TYPE_CHECKING
 
-
-def main() -> None:
-    """Entry point: a failure is one clear message and exit code 1, never a traceback."""
+if TYPE_CHECKING:
     import typer
 
-    from de_stack.failures import Failure
+
+def application() -> typer.Typer:
+    """The command with all that is under it."""
+    import typer
 
     app = typer.Typer(
         name="de-stack",
@@ -30,6 +32,14 @@ def main() -> None:
         register = getattr(importlib.import_module(f"{__name__}.{module}"), "register", None)
         if register is not None:
             register(app)
+    return app
+
+
+def main() -> None:
+    """Entry point: a failure is one clear message and exit code 1, never a traceback."""
+    from de_stack.failures import Failure
+
+    app = application()
     try:
         app()
     except Failure as failure:

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 import dagster as dg
 
 from de_stack import naming
-from de_stack.failures import PermanentFailure
+from de_stack.failures import PAGES, PermanentFailure
 from de_stack.flow.decisions import Decisions
 from de_stack.orchestration.failed import Why, why
 from de_stack.settings import Settings
@@ -52,7 +52,7 @@ def held_back(
                 return (
                     f"blocked: run {run_id} failed, and a retry cannot help: {reason.message}. "
                     f"When the cause is gone: `de-stack acknowledge {stream} --step {step}`, "
-                    "or run it again in the UI"
+                    f"or run it again in the UI; see {PAGES}/blocked.md"
                 )
             break  # Somebody has acted since: what came after it counts.
         ended = ended or at

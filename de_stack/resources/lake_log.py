@@ -108,7 +108,9 @@ class LakeLog:
         except TableNotFoundError:
             return None
         except DeltaError as error:
-            raise PermanentFailure(tried, str(error), page="lake-unreadable") from error
+            # Without the frames that it prints behind its words.
+            got = str(error).partition("\n   0: ")[0]
+            raise PermanentFailure(tried, got, page="cut-commit") from error
         except OSError as error:
             raise TransientFailure(tried, str(error), page="lake-unreadable") from error
 
