@@ -124,8 +124,13 @@ def _landed(after: Streams, defs: Path) -> Streams:
 
 def _git(folder: Path, *words: str) -> str:
     from de_stack.cli.git import git
+    from de_stack.failures import PermanentFailure
 
-    return git(folder, *words, fix="name two files, or a revision that git knows")
+    tried, fix = f"git {' '.join(words)}", "name two files, or a revision that git knows"
+    try:
+        return git(folder, *words)
+    except PermanentFailure as failure:
+        raise PermanentFailure(tried, failure.got, fix, page="contract-changed") from failure
 
 
 def _version(streams: Streams, domain: str) -> str | None:
