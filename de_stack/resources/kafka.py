@@ -1,7 +1,8 @@
 """Kafka: topics and their offsets.
 
 Belongs here: client options from settings, topic creation, offset questions, each with a deadline.
-Does not belong here: what is done with offsets (`flow.land`), producing (`sources`).
+Does not belong here: logging in (`kafka_login.py`), what errors mean (`kafka_answers.py`), what is
+done with offsets (`flow.land`), producing (`sources`).
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from de_stack.failures import PermanentFailure, TransientFailure
+from de_stack.failures import PermanentFailure
+from de_stack.resources.kafka_answers import understood
+from de_stack.resources.kafka_login import java_options, python_options
 
 if TYPE_CHECKING:
     from de_stack.settings import Settings
 
 DEADLINE_MS = 10_000
+_UNKNOWN = 3  # UNKNOWN_TOPIC_OR_PARTITION
 _RIGHTS = "allow us DescribeConfigs and AlterConfigs of the topic; the values are the contract's"
 
 
@@ -32,20 +36,8 @@ class TopicState:
 
 def client_options(settings: Settings) -> dict[str, Any]:
     """kafka-python arguments that lead to the cluster of the settings."""
-    options: dict[str, Any] = {
-        "bootstrap_servers": settings.need("kafka_bootstrap").split(","),
-        "security_protocol": settings.kafka_security_protocol,
-    }
-    if settings.kafka_sasl_mechanism:
-        password = settings.kafka_sasl_password
-        options |= {
-            "sasl_mechanism": settings.kafka_sasl_mechanism,
-            "sasl_plain_username": settings.kafka_sasl_username,
-            "sasl_plain_password": password.get_secret_value() if password else None,
-        }
-    if settings.kafka_ssl_cafile:
-        options["ssl_cafile"] = str(settings.kafka_ssl_cafile)
-    return options
+    servers = settings.need("kafka_bootstrap").split(",")
+    return {"bootstrap_servers": servers, **python_options(settings)}
 
 
 def spark_options(settings: Settings) -> dict[str, str]:
@@ -55,37 +47,16 @@ def spark_options(settings: Settings) -> dict[str, str]:
     rows took 3.0 s instead of 1.9.
     """
     options = {
-        "kafka.bootstrap.servers": settings.need("kafka_bootstrap"),
-        "kafka.security.protocol": settings.kafka_security_protocol,
-        "kafka.isolation.level": "read_committed",
-        "kafka.fetch.max.wait.ms": "10",
-        "kafka.max.partition.fetch.bytes": str(8 << 20),
-        "kafka.fetch.max.bytes": str(64 << 20),
-        "kafka.max.poll.records": "5000",
-        "kafka.receive.buffer.bytes": str(1 << 20),
+        "bootstrap.servers": settings.need("kafka_bootstrap"),
+        **java_options(settings),
+        "isolation.level": "read_committed",
+        "fetch.max.wait.ms": "10",
+        "max.partition.fetch.bytes": str(8 << 20),
+        "fetch.max.bytes": str(64 << 20),
+        "max.poll.records": "5000",
+        "receive.buffer.bytes": str(1 << 20),
     }
-    if settings.kafka_sasl_mechanism:
-        options["kafka.sasl.mechanism"] = settings.kafka_sasl_mechanism
-        options["kafka.sasl.jaas.config"] = _jaas(settings)
-    if settings.kafka_ssl_cafile:
-        options["kafka.ssl.truststore.type"] = "PEM"
-        options["kafka.ssl.truststore.location"] = str(settings.kafka_ssl_cafile)
-    return options
-
-
-def _jaas(settings: Settings) -> str:
-    scram = (settings.kafka_sasl_mechanism or "").startswith("SCRAM")
-    module = (
-        "org.apache.kafka.common.security.scram.ScramLoginModule"
-        if scram
-        else "org.apache.kafka.common.security.plain.PlainLoginModule"
-    )
-    password = (
-        settings.kafka_sasl_password.get_secret_value() if settings.kafka_sasl_password else ""
-    )
-    quote = {ord("\\"): "\\\\", ord('"'): '\\"'}
-    user = (settings.kafka_sasl_username or "").translate(quote)
-    return f'{module} required username="{user}" password="{password.translate(quote)}";'
+    return {f"kafka.{name}": value for name, value in options.items()}
 
 
 class Kafka:
@@ -100,39 +71,22 @@ class Kafka:
 
         Raises:
             TransientFailure: no broker answered within the deadline, or the call timed out.
-            PermanentFailure: the broker refused (authentication, authorisation).
+            PermanentFailure: the broker refused us (password, certificate, rights).
         """
         from kafka import KafkaAdminClient
-        from kafka import errors as kafka_errors
 
-        address = self._settings.need("kafka_bootstrap")
         client = None
-        try:
-            client = KafkaAdminClient(
-                **client_options(self._settings),
-                request_timeout_ms=deadline_ms,
-                bootstrap_timeout_ms=deadline_ms,  # type: ignore[call-arg]
-            )
-            yield client
-        except (
-            kafka_errors.SaslAuthenticationFailedError,
-            kafka_errors.ClusterAuthorizationFailedError,
-            kafka_errors.TopicAuthorizationFailedError,
-        ) as error:
-            raise PermanentFailure(
-                tried, f"{address} refused us: {error}", page="access-refused"
-            ) from error
-        except kafka_errors.KafkaError as error:
-            raise TransientFailure(
-                tried,
-                f"{address}: {type(error).__name__}: {error}",
-                f"{self._settings.mending('kafka', 'kafka_bootstrap')}; "
-                "a wrong password looks like this too",
-                page="system-away",
-            ) from error
-        finally:
-            if client is not None:
-                client.close()
+        with understood(self._settings, tried):
+            try:
+                client = KafkaAdminClient(
+                    **client_options(self._settings),
+                    request_timeout_ms=deadline_ms,
+                    bootstrap_timeout_ms=deadline_ms,  # type: ignore[call-arg]
+                )
+                yield client
+            finally:
+                if client is not None:
+                    client.close()
 
     def topic_state(self, topic: str, deadline_ms: int = DEADLINE_MS) -> TopicState | None:
         """Id, first offsets and last stable offsets of a topic; None if there is no such topic.
@@ -146,10 +100,9 @@ class Kafka:
         tried = f"read offsets of topic {topic}"
         with self.admin(tried, deadline_ms) as client:
             (info,) = client.describe_topics([topic])
-            if info["error_code"] == 3:  # UNKNOWN_TOPIC_OR_PARTITION
+            if info["error_code"] == _UNKNOWN:
                 return None
-            if info["error_code"]:
-                raise TransientFailure(tried, f"metadata error {info['error_code']}")
+            _check(info, tried)
             parts = [TopicPartition(topic, p["partition_index"]) for p in info["partitions"]]
             first = client.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.EARLIEST))
             last = client.list_partition_offsets(
@@ -176,9 +129,10 @@ class Kafka:
         Raises:
             PermanentFailure: the broker does not let us see or change its settings.
         """
-        with self.admin(f"create topic {topic}") as client:
+        tried = f"create topic {topic}"
+        with self.admin(tried) as client:
             (info,) = client.describe_topics([topic])
-            if info["error_code"]:
+            if info["error_code"] == _UNKNOWN:
                 spec = {
                     "num_partitions": partitions,
                     "replication_factor": replicas,
@@ -186,11 +140,21 @@ class Kafka:
                 }
                 client.create_topics({topic: spec}, wait_for_metadata=True)
                 return ["made"]
+            _check(info, tried)
             done, there = [], len(info["partitions"])
             if there < partitions:
                 client.create_partitions({topic: partitions})
                 done.append(f"partitions {there} -> {partitions}")
             return done + _agree(client, topic, config)
+
+
+def _check(info: dict[str, Any], tried: str) -> None:
+    """Raise what a description of a topic says in the place of one."""
+    from kafka.errors import for_code
+
+    # A user who may not see a topic is told the same of one that is not there.
+    if info["error_code"]:
+        raise for_code(info["error_code"])(tried)
 
 
 def _agree(client: Any, topic: str, config: dict[str, str]) -> list[str]:

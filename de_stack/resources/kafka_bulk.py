@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from de_stack.failures import Failure, PermanentFailure, TransientFailure
+from de_stack.resources.kafka_answers import RIGHTS, what_to_do
+from de_stack.resources.kafka_login import librdkafka_options
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
@@ -27,10 +29,9 @@ Acknowledged = Callable[[int, int], None]
 # Of a message that the broker, or librdkafka, will never take.
 _REFUSED = frozenset(("MSG_SIZE_TOO_LARGE", "INVALID_MSG_SIZE", "INVALID_MSG", "INVALID_RECORD"))
 # Of a broker that does not want us, or not there.
-_FORBIDDEN = frozenset(
+_NO_RIGHT = frozenset(("TOPIC_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED"))
+_FORBIDDEN = _NO_RIGHT | frozenset(
     (
-        "TOPIC_AUTHORIZATION_FAILED",
-        "CLUSTER_AUTHORIZATION_FAILED",
         "SASL_AUTHENTICATION_FAILED",
         "_AUTHENTICATION",
         "_UNKNOWN_TOPIC",
@@ -42,20 +43,7 @@ _FORBIDDEN = frozenset(
 
 def client_options(settings: Settings) -> dict[str, Any]:
     """Librdkafka's options that lead to the cluster of the settings."""
-    options: dict[str, Any] = {
-        "bootstrap.servers": settings.need("kafka_bootstrap"),
-        "security.protocol": settings.kafka_security_protocol,
-    }
-    if settings.kafka_sasl_mechanism:
-        password = settings.kafka_sasl_password
-        options |= {
-            "sasl.mechanism": settings.kafka_sasl_mechanism,
-            "sasl.username": settings.kafka_sasl_username,
-            "sasl.password": password.get_secret_value() if password else None,
-        }
-    if settings.kafka_ssl_cafile:
-        options["ssl.ca.location"] = str(settings.kafka_ssl_cafile)
-    return options
+    return {"bootstrap.servers": settings.need("kafka_bootstrap"), **librdkafka_options(settings)}
 
 
 class BulkProducer:
@@ -161,14 +149,17 @@ class BulkProducer:
             raise self._failure
 
     def _said(self, error: KafkaError) -> None:
-        self._last_words = error.str()
-        if error.fatal() or error.name() in ("_AUTHENTICATION", "_INVALID_ARG"):
+        # That all are down it says after it has said why.
+        if error.name() != "_ALL_BROKERS_DOWN" or not self._last_words:
+            self._last_words = error.str()
+        if error.fatal() or error.name() == "_INVALID_ARG" or what_to_do(error.str()):
             self._failure = self._failure or self._meaning(error)
 
     def _meaning(self, error: KafkaError) -> Failure:
         got = f"{error.name()}: {error.str()}"
-        if error.name() in _REFUSED | _FORBIDDEN:
-            return PermanentFailure(self._tried, got, page="access-refused")
+        fix = RIGHTS if error.name() in _NO_RIGHT else what_to_do(got)
+        if fix or error.name() in _REFUSED | _FORBIDDEN:
+            return PermanentFailure(self._tried, got, fix, page="access-refused")
         if self._last_words and self._last_words not in got:
             got += f"; {self._last_words}"
         return TransientFailure(self._tried, got, self._mending, page="system-away")

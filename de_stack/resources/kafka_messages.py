@@ -1,7 +1,7 @@
 """Kafka: messages. Sent in one transaction of a name that only one sender has; read by offsets.
 
-Belongs here: the fenced producer, reading a range, what their errors mean. Does not belong here:
-topics and offsets (`kafka.py`), what is sent and why (`flow.replay`).
+Belongs here: the fenced producer, reading a range. Does not belong here: topics and offsets
+(`kafka.py`), what errors mean (`kafka_answers.py`), what is sent and why (`flow.replay`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from de_stack.failures import PermanentFailure, TransientFailure
-from de_stack.resources.kafka import client_options
+from de_stack.resources.kafka import DEADLINE_MS, client_options
+from de_stack.resources.kafka_answers import understood
 
 if TYPE_CHECKING:
     from de_stack.settings import Settings
@@ -86,35 +87,26 @@ def fenced_producer(settings: Settings, name: str, tried: str) -> Iterator[Fence
             return None if data is _NOTHING else data
 
     producer = None
-    try:
-        producer = KafkaProducer(
-            **client_options(settings),
-            transactional_id=name,
-            value_serializer=AsGiven(),
-            acks="all",
-            allow_auto_create_topics=False,
-            max_block_ms=_TIMEOUT_S * 1000,
-        )
-        producer.init_transactions()
-        yield FencedProducer(producer)
-    except (
-        errors.MessageSizeTooLargeError,
-        errors.RecordListTooLargeError,
-        errors.TopicAuthorizationFailedError,
-        errors.ClusterAuthorizationFailedError,
-        errors.SaslAuthenticationFailedError,
-    ) as error:
-        raise PermanentFailure(
-            tried, f"{type(error).__name__}: {error}", page="access-refused"
-        ) from error
-    except errors.KafkaError as error:
-        mending = settings.mending("kafka", "kafka_bootstrap")
-        raise TransientFailure(
-            tried, f"{type(error).__name__}: {error}", mending, page="system-away"
-        ) from error
-    finally:
-        if producer is not None:
-            producer.close(timeout=_TIMEOUT_S)
+    with understood(settings, tried):
+        try:
+            producer = KafkaProducer(
+                **client_options(settings),
+                transactional_id=name,
+                value_serializer=AsGiven(),
+                acks="all",
+                allow_auto_create_topics=False,
+                max_block_ms=_TIMEOUT_S * 1000,
+                bootstrap_timeout_ms=DEADLINE_MS,  # type: ignore[call-arg]
+            )
+            producer.init_transactions()
+            yield FencedProducer(producer)
+        except (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError) as error:
+            raise PermanentFailure(
+                tried, f"{type(error).__name__}: {error}", page="access-refused"
+            ) from error
+        finally:
+            if producer is not None:
+                producer.close(timeout=_TIMEOUT_S)
 
 
 def read_range(
@@ -123,21 +115,23 @@ def read_range(
     """Committed messages of a topic, per partition from `start` to before `end`.
 
     Raises:
+        PermanentFailure: the broker refused us.
         TransientFailure: the broker was away, or nothing came for a while.
     """
-    from kafka import KafkaConsumer, errors
+    from kafka import KafkaConsumer
     from kafka.structs import TopicPartition
 
     tried = f"read topic {topic}"
     wanted = {TopicPartition(topic, p): e for p, e in end.items() if e > start[p]}
     if not wanted:
         return
-    try:
+    with understood(settings, tried):
         consumer = KafkaConsumer(
             **client_options(settings),
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="none",  # type: ignore[arg-type]
+            bootstrap_timeout_ms=DEADLINE_MS,  # type: ignore[call-arg]
         )
         try:
             consumer.assign(list(wanted))
@@ -159,8 +153,3 @@ def read_range(
                             yield Message(r.key, r.value, [*r.headers], r.partition, r.offset)
         finally:
             consumer.close()
-    except errors.KafkaError as error:
-        mending = settings.mending("kafka", "kafka_bootstrap")
-        raise TransientFailure(
-            tried, f"{type(error).__name__}: {error}", mending, page="system-away"
-        ) from error

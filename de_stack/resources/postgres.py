@@ -29,6 +29,10 @@ _REFUSALS = (
     "permission denied",
     "pg_hba.conf",
     "not permitted to log in",
+    # TLS: whom we do not believe, and who has none.
+    "certificate verify failed",
+    "does not match host name",
+    "does not support SSL",
 )
 # A holder whose machine is gone is given up after a minute, not after most systems' two hours.
 _KEPT_ALIVE = (

@@ -6,8 +6,10 @@ errors. Does not belong here: creating sessions (dagster-pyspark does), data fra
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
     from de_stack.settings import Settings
 
-_CONNECT = re.compile(r"^sc://([^:/;]+)(?::(\d+))?")
+# A Connect server, or a standalone master.
+_ADDRESS = re.compile(r"^(sc|spark)://([^:/;,]+)(?::(\d+))?")
+_PORTS = {"sc": 15002, "spark": 7077}
 _DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -48,22 +52,23 @@ def session_config(settings: Settings) -> dict[str, str]:
 
 
 def check_reachable(settings: Settings, timeout_s: float = 2.0) -> None:
-    """Fail at once where the Connect server is away: its client would go on trying for ten minutes.
+    """Fail at once where nobody listens: clients would go on trying, of Connect for ten minutes.
 
     Raises:
         PermanentFailure: no address is set.
         TransientFailure: nobody listens there.
     """
     remote = settings.need("spark_remote")
-    match = _CONNECT.match(remote)
-    if not match:
+    match = _ADDRESS.match(remote)
+    # Of several masters any one may be the active one.
+    if not match or (match[1] == "spark" and "," in remote):
         return
-    host, port = match.group(1), int(match.group(2) or 15002)
+    kind, host, port = match[1], match[2], int(match[3] or _PORTS[match[1]])
     try:
         socket.create_connection((host, port), timeout=timeout_s).close()
     except OSError as error:
         raise TransientFailure(
-            f"reach Spark at sc://{host}:{port}",
+            f"reach Spark at {kind}://{host}:{port}",
             str(error),
             settings.mending("spark", "spark_remote"),
             page="system-away",
@@ -78,13 +83,16 @@ def open_session(settings: Settings, session: Callable[[], SparkSession]) -> Spa
         TransientFailure: nobody listens there.
     """
     check_reachable(settings)
+    if not settings.need("spark_remote").startswith("sc://"):
+        # Without it the workers run whatever is called `python3`, in which msgspec may not be.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        return session()
     spark = session()
-    if settings.need("spark_remote").startswith("sc://"):
-        from pyspark.sql.connect.client.retries import DefaultPolicy
+    from pyspark.sql.connect.client.retries import DefaultPolicy
 
-        # About 8 s in all: a server that restarts is back by then, or the run should fail.
-        policy = DefaultPolicy(max_retries=8, initial_backoff=100, max_backoff=1500, jitter=100)
-        spark.client.set_retry_policies([policy])  # type: ignore[attr-defined]
+    # About 8 s in all: a server that restarts is back by then, or the run should fail.
+    policy = DefaultPolicy(max_retries=8, initial_backoff=100, max_backoff=1500, jitter=100)
+    spark.client.set_retry_policies([policy])  # type: ignore[attr-defined]
     return spark
 
 

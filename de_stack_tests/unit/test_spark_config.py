@@ -1,21 +1,23 @@
 """How Spark is reached. Belongs here: session configuration, reading errors; no session."""
 
+import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pyspark.errors import PySparkException
 
 from de_stack.failures import PermanentFailure, TransientFailure
-from de_stack.resources.kafka import client_options, spark_options
 from de_stack.resources.spark import (
     Conflict,
     asking,
     check_reachable,
     is_away,
     is_conflict,
+    open_session,
     session_config,
 )
 from de_stack.settings import Settings
@@ -74,8 +76,27 @@ def test_a_server_that_is_away_is_a_transient_failure_without_the_token(port: in
     assert "s3cret" not in str(e.value)
 
 
-def test_a_classic_master_is_not_asked() -> None:
-    check_reachable(external(spark_remote="local[2]"))
+def test_a_master_in_this_process_and_several_are_not_asked() -> None:
+    for remote in ("local[2]", "yarn", "spark://127.0.0.1:1,127.0.0.1:2"):
+        check_reachable(external(spark_remote=remote))
+
+
+def test_one_standalone_master_is_asked(port: int) -> None:
+    check_reachable(external(spark_remote=f"spark://127.0.0.1:{port}"))
+    with pytest.raises(TransientFailure, match=r"reach Spark at spark://127\.0\.0\.1:1: "):
+        check_reachable(external(spark_remote="spark://127.0.0.1:1"))
+
+
+def test_without_a_word_of_the_user_classic_workers_run_our_python(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classic, session = external(spark_remote="local[2]"), cast("Any", object())
+    monkeypatch.delenv("PYSPARK_PYTHON", raising=False)
+    assert open_session(classic, lambda: session) is session
+    assert os.environ["PYSPARK_PYTHON"] == sys.executable
+    monkeypatch.setenv("PYSPARK_PYTHON", "/opt/python")
+    open_session(classic, lambda: session)
+    assert os.environ["PYSPARK_PYTHON"] == "/opt/python"
 
 
 @pytest.mark.parametrize(
@@ -113,38 +134,3 @@ def test_another_writer_is_a_failure_of_its_own_and_a_wrong_query_stays_what_it_
         raise PySparkException("[DELTA_CONCURRENT_APPEND] Files were added")
     with pytest.raises(PySparkException, match="UNRESOLVED"), asking(settings, "land"):
         raise PySparkException("[UNRESOLVED_COLUMN] offset")
-
-
-def test_plain_kafka_needs_an_address_only() -> None:
-    settings = external(kafka_bootstrap="a:1,b:2")
-    assert client_options(settings) == {
-        "bootstrap_servers": ["a:1", "b:2"],
-        "security_protocol": "PLAINTEXT",
-    }
-    found = spark_options(settings)
-    assert found["kafka.bootstrap.servers"] == "a:1,b:2"
-    assert found["kafka.isolation.level"] == "read_committed"
-    assert not any("sasl" in name or "ssl" in name for name in found)
-
-
-@pytest.mark.parametrize(
-    ("mechanism", "module"),
-    [("PLAIN", "plain.PlainLoginModule"), ("SCRAM-SHA-512", "scram.ScramLoginModule")],
-)
-def test_both_kafka_clients_log_in_alike(mechanism: Any, module: str) -> None:
-    settings = external(
-        kafka_bootstrap="a:1",
-        kafka_security_protocol="SASL_SSL",
-        kafka_sasl_mechanism=mechanism,
-        kafka_sasl_username="me",
-        kafka_sasl_password='p"w\\d',
-        kafka_ssl_cafile=Path("/etc/ca.pem"),
-    )
-    python, java = client_options(settings), spark_options(settings)
-    assert (python["sasl_plain_username"], python["sasl_plain_password"]) == ("me", 'p"w\\d')
-    assert python["sasl_mechanism"] == java["kafka.sasl.mechanism"] == mechanism
-    assert python["security_protocol"] == java["kafka.security.protocol"] == "SASL_SSL"
-    assert python["ssl_cafile"] == java["kafka.ssl.truststore.location"] == "/etc/ca.pem"
-    jaas = java["kafka.sasl.jaas.config"]
-    assert module in jaas
-    assert jaas.endswith('required username="me" password="p\\"w\\\\d";')

@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from de_stack.failures import Failure, PermanentFailure, TransientFailure
+from de_stack.resources.kafka_answers import LastWords, what_to_do
 from de_stack.sources.collector.check import Message
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ OPTIONS = {
     "request_timeout_ms": 4000,
     "delivery_timeout_ms": 8000,
     "max_block_ms": 3000,
-    "bootstrap_timeout_ms": 3000,
+    # `/healthz` waits for three seconds, and is to say why.
+    "bootstrap_timeout_ms": 2500,
     "reconnect_backoff_max_ms": 1000,
     "metrics_enabled": False,
 }
@@ -64,10 +65,7 @@ class KafkaSender:
 
         tried = f"open a producer for {self._where}"
         fix = "`de-stack status`; for a system of your own the DE_STACK_KAFKA_* settings"
-        cafile = options.get("ssl_cafile")
-        if cafile and not Path(cafile).is_file():
-            raise PermanentFailure(tried, f"no file {cafile}", "set DE_STACK_KAFKA_SSL_CAFILE")
-        with _LastWords() as said:
+        with LastWords() as said:
             try:
                 self._producer: KafkaProducer = KafkaProducer(
                     **OPTIONS, **options, kafka_client=client
@@ -78,6 +76,8 @@ class KafkaSender:
                     self._clients[-1].close()
                 protocol = options.get("security_protocol", "PLAINTEXT")
                 got = f"{error} ({protocol}); last it said: {said.text or 'nothing'}"
+                if mending := what_to_do(said.text):
+                    raise PermanentFailure(tried, got, mending) from error
                 raise TransientFailure(tried, got, fix) from error
             except (errors.KafkaError, ValueError, OSError) as error:
                 raise PermanentFailure(tried, repr(error), fix) from error
@@ -153,22 +153,3 @@ class KafkaSender:
         # Whatever else it is, it is not about one message: a new producer is a new beginning.
         self.broken = True
         return TransientFailure(tried, got)
-
-
-class _LastWords(logging.Handler):
-    """Keeps why a bootstrap fails (refused, TLS, password): only the client's log tells."""
-
-    text = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        if "not ready" not in text and not text.startswith("Bootstrap failed"):
-            self.text = text[:300]
-
-    def __enter__(self) -> _LastWords:
-        self.setLevel(logging.WARNING)
-        logging.getLogger("kafka").addHandler(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        logging.getLogger("kafka").removeHandler(self)
