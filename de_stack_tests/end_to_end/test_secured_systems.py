@@ -231,7 +231,7 @@ def test_a_collector_with_a_wrong_password_runs_and_its_health_says_why(place: P
     health = story.health["locked_out"]
     assert (health["status"], health["code"]) == (503, "kafka_away")
     assert "correct DE_STACK_KAFKA_SASL_USERNAME" in health["reason"]
-    assert {r["code"] for r in refused.json()["results"]} == {"kafka_away"}
+    assert {r["code"] for r in refused.json()["items"]} == {"kafka_away"}
     assert WRONG.encode() not in place.crew.log("locked_out").read_bytes()
 
 

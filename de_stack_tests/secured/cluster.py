@@ -62,16 +62,16 @@ def start(site: Site, crew: Crew) -> None:
     spark.SERVICE.prepare(site)
     _events(site).mkdir(parents=True)
     env = spark.SERVICE.environment(site)
-    env |= {"SPARK_DAEMON_MEMORY": "128m", "SPARK_DAEMON_JAVA_OPTS": _LEAN}
+    daemon = env | {"SPARK_DAEMON_MEMORY": "128m", "SPARK_DAEMON_JAVA_OPTS": _LEAN}
     spark_class, deploy = str(spark_home() / "bin" / "spark-class"), "org.apache.spark.deploy"
     port, anywhere = str(site.ports["spark_master"]), ["--host", LOOPBACK, "--webui-port", "0"]
     command = [spark_class, f"{deploy}.master.Master", *anywhere, "--port", port]
-    crew.start("master", command, env, site.data("spark"))
+    crew.start("master", command, daemon, site.data("spark"))
     crew.wait("master", lambda: listens(site.ports["spark_master"]))
     for name in WORKERS:
         size = ["--cores", "2", "--memory", "2g", "--work-dir", str(_work(site, name))]
         command = [spark_class, f"{deploy}.worker.Worker", *anywhere, *size, master(site)]
-        crew.start(name, command, env, site.data("spark"))
+        crew.start(name, command, daemon, site.data("spark"))
     connect = {
         **machine(site, cores=2),
         "spark.connect.grpc.binding.address": LOOPBACK,

@@ -73,7 +73,6 @@ def a_place() -> Iterator[Place]:
         with a_crew(home / "logs") as crew:
             yield _start(site, crew)
     finally:
-        database.remove(site)
         shutil.rmtree(home, ignore_errors=True)
     assert not home.exists()
 

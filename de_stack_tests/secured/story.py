@@ -149,9 +149,9 @@ def _send(story: Story) -> None:
     ]
     with a_collector(story, "collector") as url:
         good = story.post(url, [math.cos(i) * 20 for i in range(BY_DOOR)])
-        assert {item["status"] for item in good.json()["results"]} == {202}, good.text
+        assert {item["status"] for item in good.json()["items"]} == {202}, good.text
         bad = story.post(url, ["hot"] * BAD)
-        assert [item["kept"] for item in bad.json()["results"]] == [True] * BAD, bad.text
+        assert [item["kept"] for item in bad.json()["items"]] == [True] * BAD, bad.text
     for process in under_way:
         done = story.wait(process)
         assert done.returncode == 0, done.stdout + done.stderr
