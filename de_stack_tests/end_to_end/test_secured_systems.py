@@ -37,6 +37,8 @@ from de_stack_tests.secured.story import (
     tell,
 )
 
+# More than any of them waits, on two cores that others use as well; and no endless wait.
+SECONDS = 25
 GOOD = BY_DOOR + BY_FILE + BY_GENERATOR + BAD
 
 
@@ -171,13 +173,11 @@ def wrong(place: Place, changes: dict[str, Any]) -> Settings:
     return place.settings(**(changes or {"kafka_ssl_cafile": str(place.stranger.file)}))
 
 
-def fails_with(
-    kind: type[Failure], said: str, call: Callable[[], object], within_s: float
-) -> Failure:
+def fails_with(kind: type[Failure], said: str, call: Callable[[], object]) -> Failure:
     began = time.monotonic()
     with pytest.raises(Failure) as caught:
         call()
-    assert time.monotonic() - began < within_s
+    assert time.monotonic() - began < SECONDS
     assert type(caught.value) is kind, caught.value
     assert said in str(caught.value)
     assert WRONG not in str(caught.value)
@@ -189,7 +189,7 @@ def test_kafka_python_says_in_seconds_why_it_was_not_let_in(
     place: Place, changes: dict[str, Any], kind: type[Failure], said: str
 ) -> None:
     kafka = Kafka(wrong(place, changes))
-    fails_with(kind, said, lambda: kafka.topic_state(STREAM, 2000), 6)
+    fails_with(kind, said, lambda: kafka.topic_state(STREAM, 2000))
 
 
 @pytest.mark.parametrize(("changes", "kind", "said"), CASES)
@@ -203,7 +203,7 @@ def test_librdkafka_says_in_seconds_why_it_was_not_let_in(
         producer.flush()
 
     try:
-        fails_with(kind, said if kind is PermanentFailure else "security.protocol", send, 10)
+        fails_with(kind, said if kind is PermanentFailure else "security.protocol", send)
     finally:
         producer.close()
 
@@ -219,9 +219,9 @@ def test_a_transaction_and_a_reader_with_a_wrong_password_say_so_too(
             producer.send(STREAM, [Message(b"k", b"v", [])])
 
     said = "DE_STACK_KAFKA_SASL_PASSWORD"
-    fails_with(PermanentFailure, said, send, 8)
+    fails_with(PermanentFailure, said, send)
     read = lambda: list(read_range(settings, STREAM, {0: 0}, {0: 1}))  # noqa: E731
-    fails_with(PermanentFailure, said, read, 8)
+    fails_with(PermanentFailure, said, read)
 
 
 def test_a_collector_with_a_wrong_password_runs_and_its_health_says_why(place: Place) -> None:
@@ -239,10 +239,10 @@ def test_somebody_without_rights_is_told_which_page_lists_them(place: Place) -> 
     word = place.secrets[STRANGER]
     settings = place.settings(kafka_sasl_username=STRANGER, kafka_sasl_password=word)
     page = "docs/your-own-systems.md"
-    fails_with(PermanentFailure, page, lambda: Kafka(settings).topic_state(STREAM), 6)
+    fails_with(PermanentFailure, page, lambda: Kafka(settings).topic_state(STREAM))
     from de_stack.contracts import load_stream
 
-    fails_with(PermanentFailure, page, lambda: land.waiting(settings, load_stream(STREAM)), 6)
+    fails_with(PermanentFailure, page, lambda: land.waiting(settings, load_stream(STREAM)))
     # What he may not see, he may not write to either, nor open a transaction.
     producer = BulkProducer(settings, "send", patience_s=5)
 
@@ -251,7 +251,7 @@ def test_somebody_without_rights_is_told_which_page_lists_them(place: Place) -> 
         producer.flush()
 
     try:
-        fails_with(PermanentFailure, page, send, 10)
+        fails_with(PermanentFailure, page, send)
     finally:
         producer.close()
 
@@ -259,22 +259,22 @@ def test_somebody_without_rights_is_told_which_page_lists_them(place: Place) -> 
         with fenced_producer(settings, "replay:telemetry.x", "send"):
             pass
 
-    fails_with(PermanentFailure, page, fence, 10)
+    fails_with(PermanentFailure, page, fence)
 
 
 def test_our_user_may_do_nothing_beyond_our_topics(place: Place) -> None:
     settings = place.settings()
     kafka = Kafka(settings)
     page = "docs/your-own-systems.md"
-    fails_with(PermanentFailure, page, lambda: kafka.topic_state("payments"), 10)
+    fails_with(PermanentFailure, page, lambda: kafka.topic_state("payments"))
     made = lambda: kafka.ensure_topic("payments", 1, 1, {})  # noqa: E731
-    fails_with(PermanentFailure, page, made, 10)
+    fails_with(PermanentFailure, page, made)
 
     def fence() -> None:
         with fenced_producer(settings, "payments", "send"):
             pass
 
-    fails_with(PermanentFailure, page, fence, 10)
+    fails_with(PermanentFailure, page, fence)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_postgres_says_at_once_why_it_did_not_let_us_in(
         with Postgres(settings, "ledger").transaction("ask"):
             pass
 
-    found = fails_with(PermanentFailure, said, ask, 6)
+    found = fails_with(PermanentFailure, said, ask)
     assert "DE_STACK_LEDGER_DSN" in str(found.fix)
 
 

@@ -50,6 +50,7 @@ def machine(site: Site, cores: int) -> dict[str, str]:
         "spark.executor.cores": "1",
         "spark.cores.max": str(cores),
         "spark.sql.warehouse.dir": str(site.data("spark") / "warehouse"),
+        "spark.ui.enabled": "false",
         "spark.eventLog.enabled": "true",
         "spark.eventLog.dir": f"file://{_events(site)}",
         "spark.eventLog.compress": "false",
@@ -104,7 +105,8 @@ def _who_worked(site: Site, log: Path) -> Counter[str]:
         for name in WORKERS
         for folder in (_work(site, name) / application).glob("*")
     }
-    for line in log.read_text(encoding="utf-8").splitlines():
+    # The last line may be half written: the application is still at it.
+    for line in log.read_text(encoding="utf-8").split("\n")[:-1]:
         event = json.loads(line)
         if event["Event"] == "SparkListenerTaskEnd":
             executor = event["Task Info"]["Executor ID"]

@@ -39,6 +39,8 @@ class Story:
     health: dict[str, Any] = field(default_factory=dict)
     refused: subprocess.CompletedProcess[str] | None = None
     counts: dict[str, Any] = field(default_factory=dict)
+    # Looked at once: the hour may end while it is told.
+    first: datetime = field(default_factory=lambda: _half_an_hour_before(datetime.now(UTC)))
 
     def type(self, *command: str, code: int = 0, **env: str) -> str:
         """Run a command, hold its exit code against `code`; what it has printed to stdout."""
@@ -79,14 +81,14 @@ class Story:
 
     def post(self, url: str, values: list[Any]) -> httpx.Response:
         """Send measures to the door; value by value a second later."""
-        begin = an_hour_ago()
+        begin = self.first
         items = [_measure("door", v, begin + timedelta(seconds=i)) for i, v in enumerate(values)]
         return httpx.post(f"{url}/v1/streams/{STREAM}", json=items, timeout=30)
 
 
-def an_hour_ago() -> datetime:
-    """Events of the last hour's middle and of now are in two event hours."""
-    return partitions.floor(datetime.now(UTC), "hour") - timedelta(minutes=30)
+def _half_an_hour_before(now: datetime) -> datetime:
+    """In the hour before: with the generator's events of now they are in two event hours."""
+    return partitions.floor(now, "hour") - timedelta(minutes=30)
 
 
 def _measure(source: str, value: Any, at: datetime) -> dict[str, Any]:
@@ -123,7 +125,7 @@ def tell(story: Story) -> None:
     """All of it, in order."""
     _send(story)
     _land_and_mend(story)
-    first = partitions.key(partitions.floor(an_hour_ago(), "hour"), "hour")
+    first = partitions.key(partitions.floor(story.first, "hour"), "hour")
     story.assets(
         ["silver_measures", "stats_measures", "published_stats_measures"],
         *("--partition-range", f"{first}...{hour()}"),
@@ -136,10 +138,9 @@ def _send(story: Story) -> None:
     """By the door, from a file, from the generator."""
     assert f"topic {STREAM}: made" in story.type("de-stack", "init")
     file = story.place.user / "measures.csv"
-    begin = an_hour_ago()
     lines = ["source_id,metric,value,measured_at"]
     for i in range(BY_FILE):
-        at = begin + timedelta(seconds=7 * i)
+        at = story.first + timedelta(seconds=7 * i)
         lines.append(f"file-{i % 3},heat,{math.sin(i) * 50},{at.isoformat()}")
     file.write_text("\n".join(lines) + "\n")
     generate = ("generate", STREAM, "--sink", "kafka", "--rate", "500", "--seed", "7", "--json")
