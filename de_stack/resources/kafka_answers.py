@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from de_stack.failures import Failure, PermanentFailure, TransientFailure
+from de_stack.resources.kafka_login import librdkafka_options
 
 if TYPE_CHECKING:
     from de_stack.settings import Settings
 
 RIGHTS = "give our user the rights that docs/your-own-systems.md lists"
+_ANOTHER_S = 2.0
 _PROTOCOL = "DE_STACK_KAFKA_SECURITY_PROTOCOL"
 # What stays as it is until somebody acts: words of kafka-python, OpenSSL or librdkafka (in lower
 # case), and what to do.
@@ -65,7 +67,10 @@ class LastWords(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Remember a line that says something new."""
         text = record.getMessage()
-        if "not ready" not in text and not text.startswith("Bootstrap failed"):
+        if "not ready" in text or text.startswith("Bootstrap failed"):
+            return
+        # One attempt may have been told why, and the next one only that it was hung up on.
+        if what_to_do(text) or not what_to_do(self.text):
             self.text = text[:500]
 
     def __enter__(self) -> LastWords:
@@ -81,6 +86,39 @@ def what_to_do(said: str) -> str | None:
     """What mends an answer that a retry cannot; None where one can help."""
     lower = said.lower()
     return next((fix for words, fix in _FOR_GOOD if any(w in lower for w in words)), None)
+
+
+def reason(settings: Settings, heard: str) -> str:
+    """Why a bootstrap has failed: what kafka-python's log said, or what another client is told.
+
+    A broker that refuses a log-in says so and hangs up. Over TLS kafka-python throws away what it
+    has read where the end comes with it, as on a busy machine, and says `socket disconnected`.
+    """
+    if what_to_do(heard) or "disconnected" not in heard:
+        return heard
+    if "SASL" not in settings.kafka_security_protocol:
+        return heard
+    from confluent_kafka import KafkaError, KafkaException, Producer
+
+    told: list[str] = []
+
+    def listen(error: KafkaError) -> None:
+        told.append(f"{error.name()}: {error.str()}")
+
+    options = {"bootstrap.servers": settings.need("kafka_bootstrap"), "log_level": 0}
+    client = Producer({**options, **librdkafka_options(settings), "error_cb": listen})
+    with suppress(KafkaException):
+        client.list_topics(timeout=_ANOTHER_S)
+    client.poll(0)
+    return next((words for words in told if what_to_do(words)), heard)
+
+
+def mending(settings: Settings) -> str:
+    """What to do about brokers that do not answer."""
+    general = settings.mending("kafka", "kafka_bootstrap")
+    if settings.profile == "embedded" or "SSL" in settings.kafka_security_protocol:
+        return general
+    return f"{general}; brokers that want TLS end a plain connection like this: {_PROTOCOL}"
 
 
 def meaning(settings: Settings, tried: str, error: Exception, last_words: str = "") -> Failure:
@@ -100,17 +138,15 @@ def meaning(settings: Settings, tried: str, error: Exception, last_words: str = 
             tried, f"{address} refused us: {said}", RIGHTS, page="access-refused"
         )
     # A call that failed later may have been preceded by a broker that was away for a moment.
-    heard = last_words if isinstance(error, errors.KafkaTimeoutError) else ""
+    is_bootstrap = isinstance(error, errors.KafkaTimeoutError)
+    heard = reason(settings, last_words) if is_bootstrap else ""
     if fix := what_to_do(f"{said} {heard}"):
         got = f"{address} refused us: {heard or said}"
         return PermanentFailure(tried, got, fix, page="access-refused")
     got = f"{address} ({settings.kafka_security_protocol}): {said}"
-    mending = settings.mending("kafka", "kafka_bootstrap")
     if heard:
         got += f"; last it said: {heard}"
-        if "SSL" not in settings.kafka_security_protocol:
-            mending += f"; brokers that want TLS end a plain connection like this: {_PROTOCOL}"
-    return TransientFailure(tried, got, mending, page="system-away")
+    return TransientFailure(tried, got, mending(settings), page="system-away")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from de_stack.failures import Failure, PermanentFailure, TransientFailure
-from de_stack.resources.kafka_answers import RIGHTS, what_to_do
+from de_stack.resources.kafka_answers import RIGHTS, mending, what_to_do
 from de_stack.resources.kafka_login import librdkafka_options
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class BulkProducer:
 
         self._refusal = KafkaException
         self._tried = tried
-        self._mending = settings.mending("kafka", "kafka_bootstrap")
+        self._mending = mending(settings)
         self._failure: Failure | None = None
         self._producer = Producer(
             {

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import httpx
 import pytest
 
 from de_stack.failures import Failure, PermanentFailure, TransientFailure
@@ -64,10 +65,10 @@ def serving(place: Place, sql: str) -> list[tuple[Any, ...]]:
 
 
 STATISTICS = """
-select source_id, metric, time_bucket(interval '5 minutes', at), count(*), min(value), max(value),
+select source_id, metric, make_timestamp(us - us % 300000000), count(*), min(value), max(value),
        avg(value), stddev_samp(value), quantile_cont(value, 0.5), quantile_cont(value, 0.9),
        quantile_cont(value, 0.99)
-from (select source_id, metric, value, measured_at::timestamptz at
+from (select source_id, metric, value, epoch_us(measured_at::timestamptz) us
       from read_json(?, format = 'newline_delimited', columns = {source_id: 'varchar',
         metric: 'varchar', value: 'double', measured_at: 'varchar'}))
 group by all order by all
@@ -86,12 +87,12 @@ def test_postgres_has_what_duckdb_computes_from_the_topics_own_messages(
     raw.write_bytes(
         b"\n".join(m.value or b"" for m in messages if b'"hot"' not in (m.value or b""))
     )
-    with duckdb.connect(config={"TimeZone": "UTC"}) as db:
+    with duckdb.connect() as db:
         wanted = db.execute(STATISTICS, [str(raw)]).fetchall()
     found = serving(
         story.place,
-        "select source_id, metric, window_start, count, min, max, mean, stddev, p50, p90, p99 "
-        "from telemetry.stats_measures order by 1, 2, 3",
+        "select source_id, metric, window_start at time zone 'UTC', count, min, max, mean, stddev, "
+        'p50, p90, p99 from telemetry.stats_measures order by 1 collate "C", 2, 3',
     )
     assert len(found) == len(wanted) > 5
     for got, want in zip(found, wanted, strict=True):
@@ -133,10 +134,9 @@ def test_no_password_is_in_arguments_logs_dagster_or_the_lake(story: Story) -> N
     assert [where for where, content in places.items() if secret.search(content)] == []
     # It was looked at where things are told.
     told = places["dagster.public.event_logs"].decode()
-    assert "SaslAuthenticationFailedError" in told
-    assert "kafka.bootstrap.servers" in "".join(
-        content.decode(errors="replace") for where, content in places.items() if "events" in where
-    )
+    assert "correct DE_STACK_KAFKA_SASL_USERNAME" in told
+    plans = [content for where, content in places.items() if "/events/" in where]
+    assert [b"KafkaRelation" in plan for plan in plans] == [True, True]
     for part in ("_delta_log", "worker_1", "kafka.log", "spark.log", "collector", "arguments"):
         assert any(part in where for where in places), part
     assert any("SparkConnectServer" in text for name, text in story.said if name == "arguments")
@@ -147,7 +147,6 @@ def test_a_run_with_a_wrong_password_fails_and_says_what_to_correct(story: Story
     assert done is not None
     assert done.returncode != 0
     said = done.stdout + done.stderr
-    assert "SaslAuthenticationFailedError" in said
     assert "a retry cannot help" in said
     assert "correct DE_STACK_KAFKA_SASL_USERNAME and DE_STACK_KAFKA_SASL_PASSWORD" in said
 
@@ -203,7 +202,7 @@ def test_librdkafka_says_in_seconds_why_it_was_not_let_in(
         producer.flush()
 
     try:
-        fails_with(kind, said if kind is PermanentFailure else "security.protocol", send)
+        fails_with(kind, said, send)
     finally:
         producer.close()
 
@@ -228,7 +227,8 @@ def test_a_collector_with_a_wrong_password_runs_and_its_health_says_why(place: P
     story = Story(place)
     with a_collector(story, "locked_out", DE_STACK_KAFKA_SASL_PASSWORD=WRONG) as url:
         refused = story.post(url, [1.0])
-    health = story.health["locked_out"]
+        # The first question ends before the log-in has failed for good; the next one knows why.
+        health = httpx.get(f"{url}/healthz", timeout=30).json()
     assert (health["status"], health["code"]) == (503, "kafka_away")
     assert "correct DE_STACK_KAFKA_SASL_USERNAME" in health["reason"]
     assert {r["code"] for r in refused.json()["items"]} == {"kafka_away"}

@@ -36,7 +36,6 @@ class Story:
 
     place: Place
     said: list[tuple[str, str]] = field(default_factory=list)
-    health: dict[str, Any] = field(default_factory=dict)
     refused: subprocess.CompletedProcess[str] | None = None
     counts: dict[str, Any] = field(default_factory=dict)
     # Looked at once: the hour may end while it is told.
@@ -110,7 +109,7 @@ def a_collector(story: Story, name: str, **env: str) -> Iterator[str]:
 
     def answers() -> bool:
         try:
-            story.health[name] = httpx.get(f"{url}/healthz", timeout=10).json()
+            httpx.get(f"{url}/healthz", timeout=10)
         except httpx.TransportError:
             return False
         return True

@@ -1,5 +1,6 @@
 """How Kafka clients log in, and what answers mean. Belongs here: options and texts; no broker."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from kafka import errors
 from de_stack.failures import Failure, PermanentFailure, TransientFailure
 from de_stack.resources import kafka_bulk
 from de_stack.resources.kafka import client_options, spark_options
-from de_stack.resources.kafka_answers import meaning, understood
+from de_stack.resources.kafka_answers import LastWords, meaning, understood
 from de_stack.settings import Settings
 
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
@@ -147,3 +148,13 @@ def test_a_right_that_is_missing_is_permanent_and_the_page_with_the_list_is_name
 def test_what_a_client_said_before_does_not_explain_another_failure() -> None:
     found = meaning(secured(), "ask", errors.NotLeaderForPartitionError(), REFUSED)
     assert found.can_retry_help
+
+
+def test_words_that_tell_are_not_covered_by_later_ones_that_do_not() -> None:
+    log = logging.getLogger("kafka.net.manager")
+    with LastWords() as heard:
+        for line in ("socket disconnected", REFUSED, "socket disconnected", "Bootstrap failed: x"):
+            log.warning(line)
+        assert heard.text == REFUSED
+    log.warning("afterwards")
+    assert heard.text == REFUSED

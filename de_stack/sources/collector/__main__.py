@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from de_stack.failures import Failure, PermanentFailure
@@ -76,10 +77,11 @@ def serve(settings: Settings, port: int) -> None:
     import uvicorn
 
     from de_stack.resources.kafka import client_options
+    from de_stack.resources.kafka_answers import reason
     from de_stack.sources.collector.kafka_producer import KafkaSender
 
     options, limits = client_options(settings), Limits()
-    app = build(settings, lambda: KafkaSender(options), limits)
+    app = build(settings, lambda: KafkaSender(options, partial(reason, settings)), limits)
     config = uvicorn.Config(
         app,
         host="127.0.0.1",

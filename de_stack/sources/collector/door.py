@@ -35,6 +35,8 @@ class Door:
     ) -> None:
         self._open, self._budget, self._clock = open_producer, budget, clock
         self._producer: Producer | None = None
+        # Why it could not be opened the last time: to find out may take longer than who asks waits.
+        self._why: Failure | None = None
         self._lock = threading.Lock()
         # After a failure the next requests are told so at once instead of queueing to find out.
         self._refused: dict[str, tuple[float, Failure]] = {}
@@ -99,7 +101,11 @@ class Door:
             self._producer.close(0.0)
             self._producer = None
         if self._producer is None:
-            self._producer = self._open()
+            try:
+                self._producer, self._why = self._open(), None
+            except Failure as failure:
+                self._why = failure
+                raise
         return self._producer
 
     async def reach(self, seconds: float) -> None:
@@ -117,6 +123,8 @@ class Door:
         try:
             await asyncio.wait_for(asyncio.to_thread(ask), seconds + 1.0)
         except TimeoutError as error:
+            if self._why is not None:
+                raise self._why from error
             raise TransientFailure("reach Kafka", f"no answer within {seconds:g} s") from error
 
     def close(self, seconds: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from de_stack.failures import Failure, PermanentFailure, TransientFailure
@@ -31,8 +32,7 @@ OPTIONS = {
     "request_timeout_ms": 4000,
     "delivery_timeout_ms": 8000,
     "max_block_ms": 3000,
-    # `/healthz` waits for three seconds, and is to say why.
-    "bootstrap_timeout_ms": 2500,
+    "bootstrap_timeout_ms": 3000,
     "reconnect_backoff_max_ms": 1000,
     "metrics_enabled": False,
 }
@@ -45,12 +45,16 @@ class TooLarge(PermanentFailure):
 class KafkaSender:
     """One open producer.
 
+    Args:
+        options: of kafka-python.
+        why: why it cannot be opened, from what the client's log said.
+
     Raises:
         TransientFailure: no broker answered, or none that understood us.
         PermanentFailure: it refused us, or the settings are wrong.
     """
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    def __init__(self, options: dict[str, Any], why: Callable[[str], str] = str) -> None:
         from kafka import KafkaProducer, errors
         from kafka.net.compat import KafkaNetClient
 
@@ -75,8 +79,9 @@ class KafkaSender:
                 with contextlib.suppress(Exception):
                     self._clients[-1].close()
                 protocol = options.get("security_protocol", "PLAINTEXT")
-                got = f"{error} ({protocol}); last it said: {said.text or 'nothing'}"
-                if mending := what_to_do(said.text):
+                told = why(said.text)
+                got = f"{error} ({protocol}); last it said: {told or 'nothing'}"
+                if mending := what_to_do(told):
                     raise PermanentFailure(tried, got, mending) from error
                 raise TransientFailure(tried, got, fix) from error
             except (errors.KafkaError, ValueError, OSError) as error:
