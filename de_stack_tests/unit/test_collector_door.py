@@ -164,3 +164,20 @@ def test_asking_a_broker_that_is_silent_ends_in_time() -> None:
             await Door(Silent, Budget(1)).reach(-0.9)
 
     asyncio.run(story())
+
+
+def test_health_says_why_the_producer_was_not_opened_though_to_find_out_takes_longer() -> None:
+    def slow() -> FakeProducer:
+        time.sleep(0.3)
+        raise AWAY
+
+    async def story() -> None:
+        door = Door(slow, Budget(100))
+        # A second is added to what is asked for.
+        with pytest.raises(TransientFailure, match="no answer"):
+            await door.reach(-0.9)
+        await asyncio.sleep(0.5)
+        with pytest.raises(TransientFailure, match="nobody answered"):
+            await door.reach(-0.9)
+
+    asyncio.run(story())
