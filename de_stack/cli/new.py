@@ -50,7 +50,7 @@ def stream(
     from de_stack.scaffold.check import graph
     from de_stack.scaffold.draft import Wishes, draft
     from de_stack.scaffold.profile import profile
-    from de_stack.scaffold.write import write
+    from de_stack.scaffold.write import remove, write
 
     tried = f"make stream {name}"
     try:
@@ -69,8 +69,13 @@ def stream(
     written = write(root, drafted, from_, owner or _gits_owner(domain))
     if not as_json:
         typer.echo("loading it: dbt's manifest, the code location ...", err=True)
-    snapshot = written.folders[2] / "asset_graph.json"
-    snapshot.write_text(json.dumps(graph(root, domain), indent=2) + "\n", encoding="utf-8")
+    try:
+        snapshot = written.folders[2] / "asset_graph.json"
+        snapshot.write_text(json.dumps(graph(root, domain), indent=2) + "\n", encoding="utf-8")
+    except BaseException:
+        # Also at Ctrl-C: what does not load would stop every other domain.
+        remove(root, domain)
+        raise
     _say(drafted, found.rows, written, from_, root, as_json)
 
 

@@ -45,6 +45,9 @@ def graph(root: Path, domain: str) -> dict[str, Any]:
     if done.returncode != 0:
         said = "\n".join(done.stderr.strip().splitlines()[-8:])
         raise PermanentFailure(
-            tried, said, "the written files are left for you to look at", page="new-stream"
+            tried,
+            said,
+            "nothing was left behind; tell us, with the file's first rows",
+            page="new-stream",
         )
     return json.loads(done.stdout.strip().splitlines()[-1])

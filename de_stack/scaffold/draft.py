@@ -22,28 +22,18 @@ from de_stack.scaffold.profile import Column, Profile
 # Words that SQL or Spark would take for something else where a name may stand without quotes, and
 # what the columns of statistics are called.
 _SPOKEN_FOR = frozenset(
-    (
-        *("all", "and", "any", "array", "as", "asc", "between", "by", "case", "cast", "check"),
-        *("column", "count", "create", "cross", "current", "date", "datetime", "day", "default"),
-        *("desc", "distinct", "drop", "else", "end", "except", "exists", "false", "fetch", "for"),
-        *("from", "full", "group", "having", "hour", "if", "in", "inner", "interval", "into", "is"),
-        *("join", "left", "like", "limit", "map", "month", "not", "null", "offset", "on", "or"),
-        *("order", "outer", "primary", "references", "right", "row", "rows", "select", "set"),
-        *(
-            "struct",
-            "table",
-            "then",
-            "time",
-            "timestamp",
-            "to",
-            "true",
-            "union",
-            "unique",
-            "update",
-        ),
-        *("update", "user", "using", "values", "when", "where", "window", "window_end"),
-        *("window_start", "with", "year"),
-    )
+    """
+    all analyse analyze and anti any array as asc asof asymmetric at authorization between binary
+    both by case cast check collate collation column concurrently constraint count create cross
+    current date datetime day default deferrable desc describe distinct do drop else end except
+    exists false fetch for foreign freeze from full glob group having hour if ilike in initially
+    inner intersect interval into is isnull join lambda lateral leading left like limit map month
+    natural not notnull null offset on only or order outer overlaps pivot pivot_longer pivot_wider
+    placing positional primary qualify references returning right row rows select semi set show
+    similar some struct summarize symmetric table tablesample then time timestamp to trailing true
+    union unique unpack unpivot update user using values variadic verbose when where window
+    window_end window_start with year
+    """.split()  # noqa: SIM905 - a list of so many would be longer than it is wide
 )
 # Packages and schemas that are there already.
 _NO_DOMAIN = frozenset(("core", "de_stack", "ledger", "public", "information_schema", "main"))
@@ -52,6 +42,8 @@ _KEYS = re.compile(r"(^|_)(id|key|code|name|symbol|stock|ticker|sensor|device|st
 # A number, a date or a time.
 _DATA = re.compile(r"[+-]?[0-9][0-9.,:/T Z+-]*")
 _MOST_NAME = 40
+# `published_` takes `mart_daily_<entity>` for the name of a table.
+_MOST_ENTITY = _MOST_NAME - len("mart_daily_")
 # Dagster takes 100,000 partitions; ten years of hours are 87,600.
 _MOST_PERIODS = 70_000
 # Each period is a partition, an event for each of its tables, and a row of the ledger.
@@ -113,6 +105,9 @@ def draft(domain: str, entity: str, found: Profile, wishes: Wishes, now: datetim
     if keyword.iskeyword(domain) or domain in _NO_DOMAIN or domain.startswith("pg_"):
         got = f"domain {domain!r}: Python or Postgres takes it for something else"
         raise PermanentFailure(tried, got, "take another name", page="new-stream")
+    if len(entity) > _MOST_ENTITY:
+        got = f"{entity!r} has {len(entity)} characters, tables are called after it"
+        raise PermanentFailure(tried, got, f"{_MOST_ENTITY} at most", page="new-stream")
     named = {c.header: c for c in found.columns if c.header is not None}
     if data := [h for h in named if _DATA.fullmatch(h.strip())]:
         got = f"its first line holds {data[0]!r}: that is no name of a column"
@@ -125,6 +120,8 @@ def draft(domain: str, entity: str, found: Profile, wishes: Wishes, now: datetim
     skipped = [
         (f"column {c.position + 1}", "it has no name") for c in found.columns if c.header is None
     ]
+    skipped += [(h, "it has parts of its own") for h, c in named.items() if c.kind == "nested"]
+    named = {h: c for h, c in named.items() if c.kind != "nested"}
     skipped += [(h, "it has no values") for h, c in named.items() if not _filled(c)]
     columns = [c for c in named.values() if _filled(c)]
     time = _event_time(tried, found, columns, wishes)
@@ -133,7 +130,7 @@ def draft(domain: str, entity: str, found: Profile, wishes: Wishes, now: datetim
         DraftField(
             names[c.header or ""],
             "timestamp" if c is time else _type(c),
-            (c.filled if _type(c) == "string" else _filled(c)) == found.rows,
+            _is_whole(c, found.rows),
             c.header,
             c.longest,
         )
@@ -172,13 +169,19 @@ def _filled(column: Column) -> int:
     return column.filled - column.blanks
 
 
+def _is_whole(column: Column, rows: int) -> bool:
+    """True when every row has a value; `NA` is one for a text only."""
+    return (column.filled if _type(column) == "string" else _filled(column)) == rows
+
+
 def _type(column: Column) -> FieldType:
     if column.kind is not None:
         return column.kind  # type: ignore[return-value]
     values = _filled(column)
     if column.integers == values and not column.padded:
         return "integer"
-    if column.numbers == values and not column.padded:
+    # A whole number that does not fit 64 bits is a name: as a number it would be another's, too.
+    if column.numbers == values and not (column.padded or column.big):
         return "number"
     if column.booleans == values:
         return "boolean"
@@ -207,7 +210,8 @@ def _event_time(tried: str, found: Profile, columns: list[Column], wishes: Wishe
             raise PermanentFailure(
                 tried,
                 got,
-                "a stream needs an event time: add a column, or mend the empty ones",
+                "a stream needs an event time in every row, spelled as 2026-05-01T12:00:00Z, say; "
+                "--time COLUMN says why one is none",
                 page="new-stream",
             )
         if len(candidates) > 1:
@@ -265,8 +269,13 @@ def _names(columns: list[Column], time: Column) -> dict[str, str]:
 def _key(found: Profile, columns: list[Column], wishes: Wishes, time: Column) -> Column | None:
     if wishes.key is not None:
         chosen = next(c for c in found.columns if c.header == wishes.key)
-        if chosen.filled < found.rows:
-            got = f"column {wishes.key!r} is empty in {found.rows - chosen.filled} rows"
+        if chosen is time or _type(chosen) not in ("string", "integer"):
+            got = f"column {wishes.key!r} holds times, numbers with fractions, or true and false"
+            raise PermanentFailure(
+                "choose the key", got, "a key is a text or a whole number", page="new-stream"
+            )
+        if not _is_whole(chosen, found.rows):
+            got = f"column {wishes.key!r} is empty in {found.rows - _filled(chosen)} rows"
             raise PermanentFailure(
                 "choose the key", got, "a key must be there in every row", page="new-stream"
             )
@@ -275,7 +284,7 @@ def _key(found: Profile, columns: list[Column], wishes: Wishes, time: Column) ->
         c
         for c in columns
         if c is not time
-        and c.filled == found.rows
+        and _is_whole(c, found.rows)
         and c.distinct * _ROWS_PER_KEY <= found.rows
         and _type(c) in ("string", "integer")
     ]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from de_stack.failures import PermanentFailure
+from de_stack.sources.replay.csv_file import CsvFile
 from de_stack.sources.replay.values import NOTHING
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ TIME_FORMATS = (
 # What people write as dates may be numbers, too: eight digits that are a day of these years.
 _PLAIN = "%Y%m%d"
 _YEARS = (1900, 2100)
+_FIRST_YEAR = 1000
+_FLOATS = ("FLOAT", "DOUBLE")
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,11 @@ class Column:
 
     `header` is None for a column without a name. `filled` counts the values that are not empty,
     `blanks` those among them that only say that there is none (`NA`); `integers`, `numbers`,
-    `booleans` count what can be read so. `padded` says that some have leading zeros, `big` that an
-    integer has no exact double. `formats` are the spellings of a time that fit all of them, `first`
-    and `last` the bounds by the first such spelling (naive ones as UTC). `kind` is the type where
-    the file itself says it.
+    `booleans` count what can be read so. `padded` says that some have leading zeros, or are written
+    as telephone numbers are; `big` that a whole number does not fit 64 bits. `formats` are the
+    spellings of a time that fit all of them, `first` and `last` the bounds by the first such
+    spelling (naive ones as UTC). `kind` is the type where the file itself says it; `nested` is one
+    that no field has.
     """
 
     header: str | None
@@ -137,12 +141,7 @@ def excerpt(path: Path, to: Path, rows: int) -> None:
 def _opened(path: Path, tried: str) -> Iterator[duckdb.DuckDBPyConnection]:
     import duckdb
 
-    readers = {
-        ".csv": "read_csv(?, all_varchar = true, header = true)",
-        ".parquet": "read_parquet(?)",
-    }
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
+    if path.suffix.lower() not in (".csv", ".parquet"):
         raise PermanentFailure(
             tried, f"{path.suffix or 'no ending'}", "give a .csv or .parquet", page="new-stream"
         )
@@ -151,21 +150,38 @@ def _opened(path: Path, tried: str) -> Iterator[duckdb.DuckDBPyConnection]:
     db = duckdb.connect()
     try:
         db.execute("set timezone = 'UTC'")
-        db.execute(f"create table t as select * from {reader}", [str(path)])  # noqa: S608
+        reader, given = _reader(path)
+        db.execute(f"create table t as select * from {reader}", given)  # noqa: S608
         yield db
     except duckdb.Error as error:
-        raise PermanentFailure(
-            tried, str(error).splitlines()[0], "mend the file", page="new-stream"
-        ) from error
+        # The first line says where, the next two what is there and what should be.
+        got = " ".join(line.strip() for line in str(error).splitlines()[:3])
+        raise PermanentFailure(tried, got, "mend the file", page="new-stream") from error
     finally:
         db.close()
 
 
+def _reader(path: Path) -> tuple[str, dict[str, Any]]:
+    """DuckDB's call for a file. Of a CSV it guesses nothing: `replay` says how it is read."""
+    if path.suffix.lower() == ".parquet":
+        return "read_parquet($path)", {"path": str(path)}
+    file = CsvFile(path)
+    # By position: DuckDB takes `a` and `A` for one name.
+    names = ", ".join(f"c{place}: 'VARCHAR'" for place in range(len(file.columns)))
+    form = "auto_detect = false, header = true, quote = '\"', escape = '\"', comment = '', skip = 0"
+    reader = f"read_csv($path, columns = {{{names}}}, delim = $delimiter, {form})"
+    return reader, {"path": str(path), "delimiter": file.delimiter}
+
+
 def _headers(path: Path, names: list[str]) -> list[str | None]:
-    """The columns' own names: DuckDB makes one up for a column that has none."""
+    """The columns' own names; None for one that has none, for which `replay` makes one up."""
     if path.suffix.lower() != ".csv":
         return list(names)
-    return [None if re.fullmatch(r"column\d+", name) else name for name in names]
+    columns = CsvFile(path).columns
+    made_up = {name for name in columns if re.fullmatch(r"column\d+", name)}
+    if len(made_up) == len(columns):
+        return list(columns)
+    return [None if name in made_up else name for name in columns]
 
 
 def _column(
@@ -181,11 +197,10 @@ def _column(
     sql = f"""
         select count({text}), count(distinct {text}), count({text}) - count({v}),
         count(try_cast({v} as bigint)) filter (where regexp_full_match({v}, '[+-]?[0-9]+')),
-        count(*) filter (where isfinite(try_cast({v} as double))),
+        count(*) filter (where isfinite(try_cast({v} as double)) and not contains({v}, '_')),
         count(*) filter (where lower({v}) in ('true', 'false')),
-        bool_or(regexp_full_match({v}, '0[0-9]+')),
-        bool_or(abs(try_cast({v} as hugeint)) > 9007199254740992
-                and regexp_full_match({v}, '[+-]?[0-9]+')),
+        bool_or(regexp_full_match({v}, '0[0-9]+|[+][0-9]{{7,}}')),
+        bool_or(try_cast({v} as bigint) is null and regexp_full_match({v}, '[+-]?[0-9]+')),
         max(length({quoted}))
         from t
     """  # noqa: S608 - the name is quoted
@@ -212,6 +227,9 @@ def _times(
             db,
             f"select min({parsed})::timestamptz, max({parsed})::timestamptz from t",  # noqa: S608
         )
+        # DuckDB reads the year 24 where two digits stand for 2024.
+        if first.year < _FIRST_YEAR:
+            continue
         if form == _PLAIN and not (_YEARS[0] <= first.year and last.year <= _YEARS[1]):
             continue
         fits.append((form, first, last))
@@ -225,6 +243,8 @@ def _typed(
 ) -> Column:
     """A column of a file that says its types itself."""
     base = kind.split("(")[0]
+    if base in ("STRUCT", "MAP", "UNION") or kind.endswith("]"):
+        return Column(header, position, 0, 0, kind="nested")
     kinds = {
         **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT"), "integer"),
         **dict.fromkeys(("USMALLINT", "UINTEGER"), "integer"),
@@ -235,8 +255,9 @@ def _typed(
         **dict.fromkeys(("TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S"), "timestamp"),
     }
     found = kinds.get(base, "string")
-    sql = f"select count({quoted}), count(distinct {quoted}) from t"  # noqa: S608
-    filled, distinct = _one(db, sql)
+    # Not a number is no value: no JSON has one.
+    value = f"case when isnan({quoted}) then null else {quoted} end" if base in _FLOATS else quoted
+    filled, distinct = _one(db, f"select count({value}), count(distinct {value}) from t")  # noqa: S608
     first = last = None
     if found in ("date", "timestamp") and filled:
         first, last = _one(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -15,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from de_stack.contracts import load_file
 from de_stack.failures import PermanentFailure
 from de_stack.scaffold.contract import contract_text
 from de_stack.scaffold.draft import Draft, DraftField
@@ -74,8 +76,17 @@ def write(root: Path, draft: Draft, file: Path, owner: str) -> Written:
             "take another domain; a second stream of one is written by hand",
             page="new-stream",
         )
+    if (module := definition.with_suffix(".py")).exists():
+        got = f"{module.relative_to(root)} is there: the domain would hide it"
+        raise PermanentFailure(tried, got, "take another domain", page="new-stream")
+    # dbt knows a model by its name alone, in whatever folder it lies.
+    taken = [p for p in models.parent.rglob("*.sql") if p.stem == f"mart_daily_{draft.entity}"]
+    if taken:
+        got = f"{taken[0].relative_to(root)} has the name of its report"
+        raise PermanentFailure(tried, got, "take another name for the entity", page="new-stream")
     replay = replay_arguments(draft, file)
     contents = _contents(draft, file, owner, replay)
+    _read_back(draft, contents[0][2])
     try:
         for folder, name, text in contents:
             path = dict(zip("dmt", made, strict=True))[folder] / name
@@ -83,8 +94,7 @@ def write(root: Path, draft: Draft, file: Path, owner: str) -> Written:
             path.write_text(text, encoding="utf-8")
         excerpt(file, tests / "sample.csv", _SAMPLE_ROWS)
     except BaseException as error:
-        for folder in made:
-            shutil.rmtree(folder, ignore_errors=True)
+        remove(root, draft.domain)
         if isinstance(error, OSError):
             raise PermanentFailure(
                 tried, str(error), "see that it can be written", page="new-stream"
@@ -92,6 +102,25 @@ def write(root: Path, draft: Draft, file: Path, owner: str) -> Written:
         raise
     found = sorted(path for folder in made for path in folder.rglob("*") if path.is_file())
     return Written((definition, models, tests), tuple(found), tuple(replay))
+
+
+def remove(root: Path, domain: str) -> None:
+    """Take a new stream's folders away again, before anybody has touched them."""
+    for folder in folders(root, domain):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_back(draft: Draft, contract: str) -> None:
+    """Refuse a contract that could not be read, before it lies where every command reads it.
+
+    Raises:
+        PermanentFailure: it is broken.
+    """
+    with tempfile.TemporaryDirectory(prefix="de_stack_draft_") as folder:
+        path = Path(folder) / draft.domain / "contract.odcs.yaml"
+        path.parent.mkdir()
+        path.write_text(contract, encoding="utf-8")
+        load_file(path)
 
 
 def replay_arguments(draft: Draft, file: Path) -> list[str]:

@@ -130,11 +130,13 @@ class FileStream:
 
     def _key(self) -> str:
         if constant := self._given("--set").get(self.key):
-            return f"'{constant}'"
+            return "'" + constant.replace("'", "''") + "'"
         kind = {"integer": "bigint"}.get(self.stream.field(self.key).type, "varchar")
         return f"{self._column(self.key)}::{kind}"
 
     def _time(self) -> str:
+        if "--time-format" not in self.replay:
+            return f"{self._column(self.time)}::timestamptz"
         form = self.replay[list(self.replay).index("--time-format") + 1]
         return f"strptime({self._column(self.time)}, '{form}')::timestamptz"
 

@@ -6,17 +6,18 @@ Does not belong here: running what was written (`integration/test_new_stream.py`
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 
-from de_stack.contracts import load_file
+from de_stack.contracts import ContractError, load_file
 from de_stack.failures import PermanentFailure
 from de_stack.scaffold.draft import Draft, Wishes, draft, snake
 from de_stack.scaffold.profile import profile
-from de_stack.scaffold.write import write
+from de_stack.scaffold.write import folders, write
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 WEATHER = "Date,Max_TemperatureC,Mean_TemperatureC\n" + "".join(
@@ -181,7 +182,7 @@ def test_parquet_says_its_types_itself(tmp_path) -> None:
     )
     parquet.write_table(table, tmp_path / "x.parquet")
     found = draft("lab", "things", profile(tmp_path / "x.parquet"), Wishes(), NOW)
-    assert (found.key, found.time, found.time_format) == ("station", "at", None)
+    assert (found.key, found.time, found.time_format) == ("station", "file_at", None)
     facts = {f.name: (f.type, f.required) for f in found.fields}
     assert (facts["n"], facts["x"]) == (("integer", True), ("number", False))
 
@@ -238,3 +239,122 @@ def test_a_folder_that_is_no_checkout_is_refused(tmp_path) -> None:
     found = drafted(tmp_path, WEATHER, "weather.csv")
     with pytest.raises(PermanentFailure, match="no checkout"):
         write(tmp_path, found, file, "me@example.org")
+
+
+AT = times(timedelta(hours=6), 40, "%Y-%m-%d %H:%M")
+
+
+def typed(tmp_path: Path, *values: str) -> tuple[str, bool]:
+    """Type of a column, and whether every row has it."""
+    text = rows("seen,v", AT, [values[i % len(values)] for i in range(len(AT))])
+    field = next(f for f in drafted(tmp_path, text).fields if f.column == "v")
+    return field.type, field.required
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (("1", "-2"), ("integer", True)),
+        (("1", "NA"), ("integer", False)),
+        # As numbers the two would be one.
+        (("12345678901234567890", "12345678901234567891"), ("string", True)),
+        (("+441234567890", "+441234567891"), ("string", True)),
+        (("+1.5", "2"), ("number", True)),
+        (("007", "8"), ("string", True)),
+        # Replay takes it for a text.
+        (("1_000", "2"), ("string", True)),
+    ],
+)
+def test_what_looks_like_a_number_and_is_a_name_stays_a_text(tmp_path, values, found) -> None:
+    assert typed(tmp_path, *values) == found
+
+
+def test_a_column_with_gaps_is_no_key_though_they_are_spelled(tmp_path) -> None:
+    text = rows("seen,sensor_id", AT, ["1" if i % 2 else "NA" for i in range(len(AT))])
+    assert drafted(tmp_path, text).key == "source_id"
+    with pytest.raises(PermanentFailure, match="is empty in 20 rows"):
+        drafted(tmp_path, text, key="sensor_id")
+
+
+@pytest.mark.parametrize("column", ["seen", "ok", "v"])
+def test_a_key_is_a_text_or_a_whole_number(tmp_path, column: str) -> None:
+    text = rows("seen,ok,v", AT, ["true", "false"] * 20, ["1.5", "2.5"] * 20)
+    with pytest.raises(PermanentFailure, match="a key is a text or a whole number"):
+        drafted(tmp_path, text, key=column)
+
+
+def test_a_year_of_two_digits_is_not_in_the_days_of_rome(tmp_path) -> None:
+    text = rows("seen,v", [f"1/{day}/24" for day in range(1, 29)], ["1"] * 28)
+    with pytest.raises(PermanentFailure, match="no column holds a time in every row"):
+        drafted(tmp_path, text)
+
+
+def test_no_name_needs_quotes_in_sql(tmp_path) -> None:
+    import duckdb
+
+    db = duckdb.connect()
+    words = [w for (w,) in db.execute("select keyword_name from duckdb_keywords()").fetchall()]
+    words = sorted({*words, "at", "show"} - {"seen"})
+    found = drafted(
+        tmp_path, rows(",".join(["seen", *words]), AT, *([["1"] * len(AT)] * len(words)))
+    )
+    names = [f.name for f in found.fields if f.column in words]
+    assert len(names) == len(words)
+    for name in names:
+        db.execute(f"select cast(1 as bigint) as {name}, min(b) as {name}_min from (select 1 as b)")
+        db.execute(f"create or replace table t as select 1 as b, 2 as {name}")
+        db.execute(f"select b,\n {name}\nfrom t group by b, {name}")
+
+
+def test_a_csv_is_looked_at_as_replay_reads_it(tmp_path) -> None:
+    from de_stack.sources.replay.csv_file import CsvFile
+
+    path = tmp_path / "file.csv"
+    text = rows("seen,a,a,A", AT, *(["#1", "'x'", "3"][i : i + 1] * len(AT) for i in range(3)))
+    path.write_text(text + "# 2026-05-20 00:00,1,2,3\n")
+    found = profile(path)
+    assert tuple(c.header for c in found.columns) == CsvFile(path).columns
+    assert found.rows == len(AT) + 1, "a line is a row whatever it begins with"
+    path.write_text(text + "2026-05-20 00:00,1,2,3,4\n")
+    with pytest.raises(PermanentFailure, match=f"Line: {len(AT) + 2} .*Expected Number of Col"):
+        profile(path)
+
+
+def test_parts_of_their_own_are_left_out_and_what_is_no_number_is_missing(tmp_path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    start = datetime(2026, 5, 1, tzinfo=UTC)
+    table = pa.table(
+        {
+            "seen": [start + timedelta(hours=i) for i in range(8)],
+            "v": [1.5, float("nan"), 2.5, 3.5] * 2,
+            "parts": [{"x": 1}] * 8,
+            "many": [[1, 2]] * 8,
+        }
+    )
+    pq.write_table(table, tmp_path / "file.parquet")
+    found = draft("lab", "things", profile(tmp_path / "file.parquet"), Wishes(), NOW)
+    assert {f.column: f.required for f in found.fields if f.column} == {"seen": True, "v": False}
+    assert dict(found.skipped) == dict.fromkeys(("parts", "many"), "it has parts of its own")
+
+
+def test_a_name_that_would_break_others_is_refused_before_anything_is_written(tmp_path) -> None:
+    drawn = drafted(tmp_path, WEATHER)
+    root = checkout(tmp_path)
+    marts = root / "dbt_project" / "models" / "other" / "marts"
+    marts.mkdir(parents=True)
+    (marts / "mart_daily_things.sql").write_text("select 1")
+    with pytest.raises(PermanentFailure, match="mart_daily_things.sql has the name of its report"):
+        write(root, drawn, tmp_path / "file.csv", "me@example.org")
+    (marts / "mart_daily_things.sql").unlink()
+    (root / "de_stack" / "defs" / "lab.py").write_text("")
+    with pytest.raises(PermanentFailure, match="lab.py is there: the domain would hide it"):
+        write(root, drawn, tmp_path / "file.csv", "me@example.org")
+    (root / "de_stack" / "defs" / "lab.py").unlink()
+    early = replace(drawn, history_start=datetime(24, 1, 1, tzinfo=UTC))
+    with pytest.raises(ContractError):
+        write(root, early, tmp_path / "file.csv", "me@example.org")
+    assert not any(folder.exists() for folder in folders(root, "lab"))
+    with pytest.raises(PermanentFailure, match="29 at most"):
+        draft("lab", "t" * 30, profile(tmp_path / "file.csv"), Wishes(), NOW)

@@ -46,7 +46,8 @@ def converter(field: Field, times: Times, shift: timedelta) -> Convert:
         return convert
 
     def or_nothing(cell: Any) -> Any:
-        if isinstance(cell, str) and cell.strip().lower() in NOTHING:
+        says_nothing = isinstance(cell, str) and cell.strip().lower() in NOTHING
+        if says_nothing or (isinstance(cell, float) and math.isnan(cell)):
             times.seen.blank += 1
             return None
         return convert(cell)
