@@ -94,9 +94,8 @@ def reason(settings: Settings, heard: str) -> str:
     A broker that refuses a log-in says so and hangs up. Over TLS kafka-python throws away what it
     has read where the end comes with it, as on a busy machine, and says `socket disconnected`.
     """
-    if what_to_do(heard) or "disconnected" not in heard:
-        return heard
-    if "SASL" not in settings.kafka_security_protocol:
+    nobody_is_there = "refused" in heard.lower()
+    if what_to_do(heard) or nobody_is_there or "SASL" not in settings.kafka_security_protocol:
         return heard
     from confluent_kafka import KafkaError, KafkaException, Producer
 

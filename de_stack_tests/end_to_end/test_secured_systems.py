@@ -92,7 +92,7 @@ def test_postgres_has_what_duckdb_computes_from_the_topics_own_messages(
     found = serving(
         story.place,
         "select source_id, metric, window_start at time zone 'UTC', count, min, max, mean, stddev, "
-        'p50, p90, p99 from telemetry.stats_measures order by 1 collate "C", 2, 3',
+        'p50, p90, p99 from telemetry.stats_measures order by source_id collate "C", 2, 3',
     )
     assert len(found) == len(wanted) > 5
     for got, want in zip(found, wanted, strict=True):
