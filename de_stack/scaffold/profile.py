@@ -216,11 +216,12 @@ def _times(
     db: duckdb.DuckDBPyConnection, value: str, filled: int
 ) -> tuple[tuple[str, ...], datetime | None, datetime | None]:
     fits = []
-    for form in TIME_FORMATS:
-        # Each value has to be spelled so in full; one that does not fit ends the search quickly.
+    # The first value rules out most of them, in one question.
+    each = ", ".join(f"try_strptime({value}, '{form}')" for form in TIME_FORMATS)
+    read = _one(db, f"select {each} from t where {value} is not null limit 1")  # noqa: S608
+    for form in (f for f, time in zip(TIME_FORMATS, read, strict=True) if time is not None):
+        # Each value has to be spelled so in full.
         parsed = f"try_strptime({value}, '{form}')"
-        if _one(db, f"select {parsed} from t where {value} is not null limit 1")[0] is None:  # noqa: S608
-            continue
         if _one(db, f"select count({parsed}) from t")[0] != filled:  # noqa: S608
             continue
         first, last = _one(

@@ -16,7 +16,7 @@ import yaml
 from de_stack.contracts import ContractError, load_file
 from de_stack.failures import PermanentFailure
 from de_stack.scaffold.draft import Draft, Wishes, draft, snake
-from de_stack.scaffold.profile import profile
+from de_stack.scaffold.profile import Column, Profile, profile
 from de_stack.scaffold.write import folders, write
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -289,15 +289,17 @@ def test_a_year_of_two_digits_is_not_in_the_days_of_rome(tmp_path) -> None:
         drafted(tmp_path, text)
 
 
-def test_no_name_needs_quotes_in_sql(tmp_path) -> None:
+def test_no_name_needs_quotes_in_sql() -> None:
     import duckdb
 
     db = duckdb.connect()
     words = [w for (w,) in db.execute("select keyword_name from duckdb_keywords()").fetchall()]
     words = sorted({*words, "at", "show"} - {"seen"})
-    found = drafted(
-        tmp_path, rows(",".join(["seen", *words]), AT, *([["1"] * len(AT)] * len(words)))
-    )
+    at = datetime(2026, 5, 1, tzinfo=UTC)
+    seen = Column("seen", 0, 9, 9, formats=("%Y-%m-%d",), first=at, last=at)
+    columns = [Column(word, i, 9, 9, integers=9, numbers=9) for i, word in enumerate(words, 1)]
+    profiled = Profile(Path("file.csv"), 9, (seen, *columns))
+    found = draft("lab", "things", profiled, Wishes(), NOW)
     names = [f.name for f in found.fields if f.column in words]
     assert len(names) == len(words)
     for name in names:
