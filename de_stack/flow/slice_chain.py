@@ -75,7 +75,7 @@ def _steps(link: Link, reached: Offsets, is_first: bool, lost: Sequence[Missing]
         expected = start if is_first else reached.get(p, 0)
         if start < expected:
             yield f"{where} {start}..{expected - 1} again"
-        elif start > expected and (p in link.start or p in reached):
+        elif start > expected:
             for gap in uncovered(Missing(p, expected, start - 1), lost):
                 yield f"{where} {gap.first}..{gap.last} never landed"
         end = link.end.get(p, start)

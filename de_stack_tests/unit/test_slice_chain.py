@@ -68,6 +68,11 @@ def test_a_whole_chain_has_nothing_wrong_also_over_a_topic_that_was_accepted() -
             changed(1, landed={0: 10, 1: 12}),
             "slice 1: partition 1 offsets 7..8 landed, up to 12 is said",
         ),
+        # Its only slice is gone, with the number given to another.
+        (
+            [CHAIN[0], Link(1, TOPIC, {0: 10}, {0: 11}, {0: 11, 1: 7, 2: 3})],
+            "slice 1: partition 2 offsets 0..2 never landed",
+        ),
         ([*CHAIN, ANEW], "slice 3: from topic one to two, not accepted"),
     ],
 )
