@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import signal
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,13 +19,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from de_stack.cli.new_ci import ci
+from de_stack.cli.replay import Delimiter, Encoding
 from de_stack.failures import PermanentFailure
 
 if TYPE_CHECKING:
     from de_stack.scaffold.draft import Draft
+    from de_stack.scaffold.profile import Profile
     from de_stack.scaffold.write import Written
 
 _OWNER = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,7}")
+
+_TERMINATED = 143
 
 
 def stream(
@@ -38,6 +44,8 @@ def stream(
     ] = None,
     grain: Annotated[str | None, typer.Option(help="Partitions: hour, day or month.")] = None,
     owner: Annotated[str | None, typer.Option(help="E-mail address; default: git's.")] = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     into: Annotated[Path | None, typer.Option(help="Checkout to write into.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would be.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
@@ -50,7 +58,8 @@ def stream(
     from de_stack.scaffold.check import graph
     from de_stack.scaffold.draft import Wishes, draft
     from de_stack.scaffold.profile import profile
-    from de_stack.scaffold.write import remove, write
+    from de_stack.scaffold.tables import How
+    from de_stack.scaffold.write import take_away, write
 
     tried = f"make stream {name}"
     try:
@@ -60,23 +69,24 @@ def stream(
     if grain not in (None, "hour", "day", "month"):
         raise PermanentFailure(tried, f"--grain {grain!r}", "hour, day or month")
     root = (into or Path(__file__).resolve().parents[2]).resolve()
-    found = profile(from_)
+    found = profile(from_, How(delimiter, encoding), time_format)
     wishes = Wishes(key, time, time_format, grain)  # type: ignore[arg-type]
     drafted = draft(domain, entity, found, wishes, datetime.now(UTC))
     if dry_run:
-        _say(drafted, found.rows, None, from_, root, as_json)
+        _say(drafted, found, None, root, as_json)
         return
-    written = write(root, drafted, from_, owner or _gits_owner(domain))
-    if not as_json:
-        typer.echo("loading it: dbt's manifest, the code location ...", err=True)
+    # Whoever ends it, by whatever signal, is left with what was there.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    written = write(root, drafted, found, owner or _gits_owner(domain))
     try:
-        snapshot = written.folders[2] / "asset_graph.json"
-        snapshot.write_text(json.dumps(graph(root, domain), indent=2) + "\n", encoding="utf-8")
+        if not as_json:
+            typer.echo("loading it: dbt's manifest, the code location ...", err=True)
+        drawn = json.dumps(graph(root, domain), indent=2) + "\n"
+        (written.folders[2] / "asset_graph.json").write_text(drawn, encoding="utf-8")
     except BaseException:
-        # Also at Ctrl-C: what does not load would stop every other domain.
-        remove(root, domain)
+        take_away(written.folders)
         raise
-    _say(drafted, found.rows, written, from_, root, as_json)
+    _say(drafted, found, written, root, as_json)
 
 
 def _gits_owner(domain: str) -> str:
@@ -95,12 +105,15 @@ def _gits_owner(domain: str) -> str:
 
 
 def _say(
-    drafted: Draft, rows: int, written: Written | None, file: Path, root: Path, as_json: bool
+    drafted: Draft, found: Profile, written: Written | None, root: Path, as_json: bool
 ) -> None:
     from de_stack.scaffold.write import replay_arguments
 
     name = f"{drafted.domain}.{drafted.entity}"
+    file, rows = found.path, found.rows
     arguments = replay_arguments(drafted, file)
+    arguments += ["--delimiter", found.how.delimiter] if found.how.delimiter else []
+    arguments += ["--encoding", found.how.encoding] if found.how.encoding else []
     replay = shlex.join(["de-stack", "replay", name, str(file), *arguments, "--wait"])
     files = sorted(
         str(path.relative_to(root))
@@ -119,6 +132,7 @@ def _say(
             "history_start": drafted.history_start.isoformat(),
             "fields": {f.name: [f.type, f.required, f.column] for f in drafted.fields},
             "skipped": dict(drafted.skipped),
+            "notes": list(drafted.notes),
             "files": files,
             "replay": replay,
         }
@@ -138,6 +152,8 @@ def _say(
     typer.echo(f"partitions: by {drafted.grain}, since {drafted.history_start:%Y-%m-%d}")
     for column, why in drafted.skipped:
         typer.echo(f"left out: {column}: {why}")
+    for note in drafted.notes:
+        typer.echo(f"MIND: {note}")
     if written is None:
         typer.echo("nothing was written (--dry-run)")
         return

@@ -47,7 +47,7 @@ def graph(root: Path, domain: str) -> dict[str, Any]:
         raise PermanentFailure(
             tried,
             said,
-            "nothing was left behind; tell us, with the file's first rows",
+            "nothing was left behind; --dry-run says what it would be",
             page="new-stream",
         )
     return json.loads(done.stdout.strip().splitlines()[-1])

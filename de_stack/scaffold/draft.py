@@ -12,29 +12,14 @@ from __future__ import annotations
 import keyword
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from de_stack.contracts.fields import RESERVED
 from de_stack.contracts.model import FieldType, Grain
 from de_stack.failures import PermanentFailure
-from de_stack.scaffold.profile import Column, Profile
+from de_stack.scaffold.profile import TIME_FORMATS, Column, Profile
+from de_stack.scaffold.spoken_for import spoken_for
 
-# Words that SQL or Spark would take for something else where a name may stand without quotes, and
-# what the columns of statistics are called.
-_SPOKEN_FOR = frozenset(
-    """
-    all analyse analyze and anti any array as asc asof asymmetric at authorization between binary
-    both by case cast check collate collation column concurrently constraint count create cross
-    current date datetime day default deferrable desc describe distinct do drop else end except
-    exists false fetch for foreign freeze from full glob group having hour if ilike in initially
-    inner intersect interval into is isnull join lambda lateral leading left like limit map month
-    natural not notnull null offset on only or order outer overlaps pivot pivot_longer pivot_wider
-    placing positional primary qualify references returning right row rows select semi set show
-    similar some struct summarize symmetric table tablesample then time timestamp to trailing true
-    union unique unpack unpivot update user using values variadic verbose when where window
-    window_end window_start with year
-    """.split()  # noqa: SIM905 - a list of so many would be longer than it is wide
-)
 # Packages and schemas that are there already.
 _NO_DOMAIN = frozenset(("core", "de_stack", "ledger", "public", "information_schema", "main"))
 _TIMES = frozenset(("date", "time", "datetime", "timestamp"))
@@ -42,6 +27,13 @@ _KEYS = re.compile(r"(^|_)(id|key|code|name|symbol|stock|ticker|sensor|device|st
 # A number, a date or a time.
 _DATA = re.compile(r"[+-]?[0-9][0-9.,:/T Z+-]*")
 _MOST_NAME = 40
+_KINDS = {
+    "timestamp": "times",
+    "date": "dates",
+    "number": "numbers with fractions",
+    "boolean": "true and false",
+    "nested": "lists or structs",
+}
 # `published_` takes `mart_daily_<entity>` for the name of a table.
 _MOST_ENTITY = _MOST_NAME - len("mart_daily_")
 # Dagster takes 100,000 partitions; ten years of hours are 87,600.
@@ -65,7 +57,10 @@ class DraftField:
 
 @dataclass(frozen=True)
 class Draft:
-    """A contract's facts. `skipped` are columns that are left out, with why."""
+    """A contract's facts.
+
+    `skipped` are columns that are left out, with why; `notes` are for a person to mind.
+    """
 
     domain: str
     entity: str
@@ -76,6 +71,7 @@ class Draft:
     grain: Grain
     history_start: datetime
     skipped: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def numbers(self) -> tuple[DraftField, ...]:
@@ -120,9 +116,11 @@ def draft(domain: str, entity: str, found: Profile, wishes: Wishes, now: datetim
     skipped = [
         (f"column {c.position + 1}", "it has no name") for c in found.columns if c.header is None
     ]
-    skipped += [(h, "it has parts of its own") for h, c in named.items() if c.kind == "nested"]
-    named = {h: c for h, c in named.items() if c.kind != "nested"}
-    skipped += [(h, "it has no values") for h, c in named.items() if not _filled(c)]
+    skipped += [
+        (h, "it holds lists or structs" if c.kind == "nested" else "it has no values")
+        for h, c in named.items()
+        if not _filled(c)
+    ]
     columns = [c for c in named.values() if _filled(c)]
     time = _event_time(tried, found, columns, wishes)
     names = _names(columns, time)
@@ -130,7 +128,7 @@ def draft(domain: str, entity: str, found: Profile, wishes: Wishes, now: datetim
         DraftField(
             names[c.header or ""],
             "timestamp" if c is time else _type(c),
-            _is_whole(c, found.rows),
+            (c.filled if _type(c) == "string" else _filled(c)) == found.rows,
             c.header,
             c.longest,
         )
@@ -141,18 +139,19 @@ def draft(domain: str, entity: str, found: Profile, wishes: Wishes, now: datetim
         # Kafka needs a key, and a file of one entity has no column for it.
         taken = {f.name for f in fields}
         key_name = next(n for n in ("source_id", "stream_id", "file_source_id") if n not in taken)
-        fields.insert(0, DraftField(key_name, "string", required=True, column=None))
+        fields.insert(0, DraftField(key_name, "string", True, None, len(found.path.stem)))
     else:
         key_name = names[key.header or ""]
     assert time.first is not None and time.last is not None  # noqa: S101 - it has times
-    start = time.first.astimezone(UTC).replace(
+    # A local time on the first of January may be one of the year before.
+    start = (time.first.astimezone(UTC) - timedelta(days=1)).replace(
         month=1, day=1, hour=0, minute=0, second=0, microsecond=0
     )
     return Draft(
         domain, entity, tuple(fields), key_name, names[time.header or ""],
         wishes.time_format or next(iter(time.formats), None),
         wishes.grain or _grain(found.rows, start, time.first, time.last, now),
-        start, tuple(skipped),
+        start, tuple(skipped), tuple(_notes(columns, time, now)),
     )  # fmt: skip
 
 
@@ -169,19 +168,13 @@ def _filled(column: Column) -> int:
     return column.filled - column.blanks
 
 
-def _is_whole(column: Column, rows: int) -> bool:
-    """True when every row has a value; `NA` is one for a text only."""
-    return (column.filled if _type(column) == "string" else _filled(column)) == rows
-
-
 def _type(column: Column) -> FieldType:
     if column.kind is not None:
         return column.kind  # type: ignore[return-value]
     values = _filled(column)
-    if column.integers == values and not column.padded:
+    if column.integers == values and not (column.padded or column.signed or column.big):
         return "integer"
-    # A whole number that does not fit 64 bits is a name: as a number it would be another's, too.
-    if column.numbers == values and not (column.padded or column.big):
+    if column.numbers == values and column.integers < values and not (column.padded or column.big):
         return "number"
     if column.booleans == values:
         return "boolean"
@@ -190,29 +183,40 @@ def _type(column: Column) -> FieldType:
     return "string"
 
 
+def _notes(columns: list[Column], time: Column, now: datetime) -> list[str]:
+    found = [
+        f"{c.header}: {c.example!r} is a number with a decimal comma, and stays a text"
+        for c in columns
+        if c.kind is None and c.commas and c.commas + c.integers == _filled(c)
+    ]
+    if time.last is not None and time.last > now:
+        found.append(
+            f"{time.header}: the last time, {time.last:%Y-%m-%d %H:%M}, is in the future: such "
+            "rows become dead letters"
+        )
+    return found
+
+
 def _event_time(tried: str, found: Profile, columns: list[Column], wishes: Wishes) -> Column:
     times = [c for c in columns if c.formats or c.kind in ("date", "timestamp")]
     if wishes.time is not None:
         chosen = next((c for c in columns if c.header == wishes.time), None)
         if chosen is None or chosen not in times:
+            shown = f" ({chosen.example!r})" if chosen is not None and chosen.example else ""
             got = f"column {wishes.time!r} holds no times that are all spelled in one known way"
-            raise PermanentFailure(
-                tried, got, "spell them as 2026-05-01T12:00:00Z, say", page="new-stream"
-            )
+            raise PermanentFailure(tried, got + shown, _spellings(), page="new-stream")
     else:
         whole = [c for c in times if _filled(c) == found.rows]
         # A date beside a time says less.
         exact = [c for c in whole if c.kind == "timestamp" or _has_hours(c)]
         candidates = exact or whole
         if not candidates:
-            listed = ", ".join(c.header or "" for c in columns)
-            got = f"no column holds a time in every row (columns: {listed})"
+            gaps = [f"{c.header} is empty in {found.rows - _filled(c)} rows" for c in times]
+            shown = [f"{c.header}: {c.example!r}" if c.example else str(c.header) for c in columns]
+            got = f"no column holds a time in every row ({'; '.join(gaps or shown[:12])})"
+            fix = "mend the empty ones" if gaps else _spellings()
             raise PermanentFailure(
-                tried,
-                got,
-                "a stream needs an event time in every row, spelled as 2026-05-01T12:00:00Z, say; "
-                "--time COLUMN says why one is none",
-                page="new-stream",
+                tried, got, f"a stream needs an event time: {fix}", page="new-stream"
             )
         if len(candidates) > 1:
             listed = ", ".join(c.header or "" for c in candidates)
@@ -240,6 +244,11 @@ def _event_time(tried: str, found: Profile, columns: list[Column], wishes: Wishe
     return chosen
 
 
+def _spellings() -> str:
+    known = ", ".join(form for form in TIME_FORMATS if not form.endswith(("z", "Z", "f")))
+    return f"--time-format FORMAT (strptime's, or s, ms, us); known: ISO 8601, {known}"
+
+
 def _order(form: str) -> str:
     return "".join(part for part in re.findall(r"%([YmdHMS])", form) if part in "Ymd")
 
@@ -254,9 +263,9 @@ def _names(columns: list[Column], time: Column) -> dict[str, str]:
     for column in columns:
         header = column.header or ""
         name = snake(header) or f"column_{column.position + 1}"
-        if name in _TIMES and column is time:
+        if column is time and name in _TIMES:
             name = "observed_at"
-        elif name in RESERVED or name in _SPOKEN_FOR:
+        elif name in RESERVED or name in spoken_for():
             name = f"file_{name}"[:_MOST_NAME]
         number, wanted = 2, name
         while name in found.values():
@@ -269,13 +278,20 @@ def _names(columns: list[Column], time: Column) -> dict[str, str]:
 def _key(found: Profile, columns: list[Column], wishes: Wishes, time: Column) -> Column | None:
     if wishes.key is not None:
         chosen = next(c for c in found.columns if c.header == wishes.key)
-        if chosen is time or _type(chosen) not in ("string", "integer"):
-            got = f"column {wishes.key!r} holds times, numbers with fractions, or true and false"
-            raise PermanentFailure(
-                "choose the key", got, "a key is a text or a whole number", page="new-stream"
-            )
-        if not _is_whole(chosen, found.rows):
-            got = f"column {wishes.key!r} is empty in {found.rows - _filled(chosen)} rows"
+        kind = (
+            "timestamp"
+            if chosen is time
+            else "nested"
+            if chosen.kind == "nested"
+            else _type(chosen)
+        )
+        if kind not in ("string", "integer"):
+            got = f"column {wishes.key!r} holds {_KINDS[kind]}"
+            fix = "a key is a text or a whole number"
+            raise PermanentFailure("choose the key", got, fix, page="new-stream")
+        there = chosen.filled if kind == "string" else _filled(chosen)
+        if there < found.rows:
+            got = f"column {wishes.key!r} is empty in {found.rows - there} rows"
             raise PermanentFailure(
                 "choose the key", got, "a key must be there in every row", page="new-stream"
             )
@@ -284,7 +300,7 @@ def _key(found: Profile, columns: list[Column], wishes: Wishes, time: Column) ->
         c
         for c in columns
         if c is not time
-        and _is_whole(c, found.rows)
+        and _filled(c) == found.rows
         and c.distinct * _ROWS_PER_KEY <= found.rows
         and _type(c) in ("string", "integer")
     ]

@@ -1,21 +1,19 @@
 """A file -> what its columns hold, by one look at all rows.
 
-Belongs here: reading CSV and Parquet through DuckDB, counting which types fit. Does not belong
-here: what becomes of a column (`draft.py`).
+Belongs here: counting which types fit. Does not belong here: reading the file (`tables.py`), what
+becomes of a column (`draft.py`).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from de_stack.failures import PermanentFailure
-from de_stack.sources.replay.csv_file import CsvFile
+from de_stack.scaffold.tables import How, excerpt_of, table
+from de_stack.sources.replay.times import EPOCHS, Times
 from de_stack.sources.replay.values import NOTHING
 
 if TYPE_CHECKING:
@@ -54,7 +52,10 @@ TIME_FORMATS = (
 # What people write as dates may be numbers, too: eight digits that are a day of these years.
 _PLAIN = "%Y%m%d"
 _YEARS = (1900, 2100)
+# DuckDB reads `15/1/24` as a day of the year 24.
 _FIRST_YEAR = 1000
+_NUMBER = r"[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
+_COMMA = r"[+-]?([0-9]+|[0-9]{1,3}([.][0-9]{3})+),[0-9]+"
 _FLOATS = ("FLOAT", "DOUBLE")
 
 
@@ -64,11 +65,12 @@ class Column:
 
     `header` is None for a column without a name. `filled` counts the values that are not empty,
     `blanks` those among them that only say that there is none (`NA`); `integers`, `numbers`,
-    `booleans` count what can be read so. `padded` says that some have leading zeros, or are written
-    as telephone numbers are; `big` that a whole number does not fit 64 bits. `formats` are the
-    spellings of a time that fit all of them, `first` and `last` the bounds by the first such
-    spelling (naive ones as UTC). `kind` is the type where the file itself says it; `nested` is one
-    that no field has.
+    `booleans` count what can be read so. `padded` says that some have leading zeros,
+    `signed` that some are written as telephone numbers are, `big` that a whole one has no room in
+    64 bits; `commas` counts numbers with a decimal comma, `example` is the first value. `formats`
+    are the spellings of a time that fit all of them, `first` and `last` the bounds by the first
+    such spelling (naive ones as UTC). `kind` is the type where the file itself says it; `nested` is
+    one that no field has.
     """
 
     header: str | None
@@ -79,7 +81,10 @@ class Column:
     numbers: int = 0
     booleans: int = 0
     padded: bool = False
+    signed: bool = False
     big: bool = False
+    commas: int = 0
+    example: str = ""
     blanks: int = 0
     longest: int = 0
     formats: tuple[str, ...] = ()
@@ -95,121 +100,98 @@ class Profile:
     path: Path
     rows: int
     columns: tuple[Column, ...]
+    how: How = field(default_factory=How)
 
 
-def profile(path: Path) -> Profile:
+def profile(path: Path, how: How | None = None, time_format: str | None = None) -> Profile:
     """Look at all rows of a CSV (with a header) or Parquet file.
+
+    `time_format` is one that is looked for beside those that are known, as `replay` has it.
 
     Raises:
         PermanentFailure: the file cannot be read, has no rows, or is of another kind.
     """
     tried = f"look at {path}"
-    with _opened(path, tried) as db:
-        rows = _one(db, "select count(*) from t")[0]
+    how = how or How()
+    with table(path, how, tried) as found:
+        rows = _one(found.db, "select count(*) from t")[0]
         if not rows:
             raise PermanentFailure(
                 tried, "it has no rows", "a header and some rows are needed", page="new-stream"
             )
-        names = [row[0] for row in db.execute("describe t").fetchall()]
-        kinds = [row[1] for row in db.execute("describe t").fetchall()]
-        headers = _headers(path, names)
         columns = tuple(
-            _column(db, name, header, position, kind)
-            for position, (name, header, kind) in enumerate(zip(names, headers, kinds, strict=True))
+            _column(found.db, name, header, position, kind, time_format)
+            for position, (name, header, kind) in enumerate(
+                zip(found.columns, found.headers, found.kinds, strict=True)
+            )
         )
-    return Profile(path, rows, columns)
+    return Profile(path, rows, columns, how)
 
 
-def excerpt(path: Path, to: Path, rows: int) -> None:
+def excerpt(found: Profile, to: Path, rows: int) -> None:
     """Write the first rows of a file as CSV, header included.
 
     Raises:
         PermanentFailure: the file cannot be read.
     """
-    with _opened(path, f"read {path}") as db:
-        headers = _headers(path, [row[0] for row in db.execute("describe t").fetchall()])
-        found = db.execute("select * from t limit ?", [rows]).fetchall()
-    import csv
-
-    with to.open("w", encoding="utf-8", newline="") as file:
-        out = csv.writer(file, lineterminator="\n")
-        out.writerow([header or "" for header in headers])
-        out.writerows(["" if value is None else value for value in row] for row in found)
-
-
-@contextmanager
-def _opened(path: Path, tried: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    import duckdb
-
-    if path.suffix.lower() not in (".csv", ".parquet"):
-        raise PermanentFailure(
-            tried, f"{path.suffix or 'no ending'}", "give a .csv or .parquet", page="new-stream"
-        )
-    if not path.is_file():
-        raise PermanentFailure(tried, "there is no such file", "mind the path", page="new-stream")
-    db = duckdb.connect()
-    try:
-        db.execute("set timezone = 'UTC'")
-        reader, given = _reader(path)
-        db.execute(f"create table t as select * from {reader}", given)  # noqa: S608
-        yield db
-    except duckdb.Error as error:
-        # The first line says where, the next two what is there and what should be.
-        got = " ".join(line.strip() for line in str(error).splitlines()[:3])
-        raise PermanentFailure(tried, got, "mend the file", page="new-stream") from error
-    finally:
-        db.close()
-
-
-def _reader(path: Path) -> tuple[str, dict[str, Any]]:
-    """DuckDB's call for a file. Of a CSV it guesses nothing: `replay` says how it is read."""
-    if path.suffix.lower() == ".parquet":
-        return "read_parquet($path)", {"path": str(path)}
-    file = CsvFile(path)
-    # By position: DuckDB takes `a` and `A` for one name.
-    names = ", ".join(f"c{place}: 'VARCHAR'" for place in range(len(file.columns)))
-    form = "auto_detect = false, header = true, quote = '\"', escape = '\"', comment = '', skip = 0"
-    reader = f"read_csv($path, columns = {{{names}}}, delim = $delimiter, {form})"
-    return reader, {"path": str(path), "delimiter": file.delimiter}
-
-
-def _headers(path: Path, names: list[str]) -> list[str | None]:
-    """The columns' own names; None for one that has none, for which `replay` makes one up."""
-    if path.suffix.lower() != ".csv":
-        return list(names)
-    columns = CsvFile(path).columns
-    made_up = {name for name in columns if re.fullmatch(r"column\d+", name)}
-    if len(made_up) == len(columns):
-        return list(columns)
-    return [None if name in made_up else name for name in columns]
+    excerpt_of(found.path, found.how, to, rows)
 
 
 def _column(
-    db: duckdb.DuckDBPyConnection, name: str, header: str | None, position: int, kind: str
+    db: duckdb.DuckDBPyConnection,
+    name: str,
+    header: str | None,
+    position: int,
+    kind: str,
+    form: str | None,
 ) -> Column:
-    quoted = '"' + name.replace('"', '""') + '"'
     if kind != "VARCHAR":
-        return _typed(db, quoted, header, position, kind)
+        return _typed(db, name, header, position, kind, form)
     # In a column of texts it is a text like any other.
     listed = ", ".join(f"'{word}'" for word in sorted(NOTHING))
-    text = f"nullif(trim({quoted}), '')"
+    text = f"nullif(trim({name}), '')"
     v = f"(case when lower({text}) in ({listed}) then null else {text} end)"
+    whole = f"regexp_full_match({v}, '[+-]?[0-9]+')"
     sql = f"""
         select count({text}), count(distinct {text}), count({text}) - count({v}),
-        count(try_cast({v} as bigint)) filter (where regexp_full_match({v}, '[+-]?[0-9]+')),
-        count(*) filter (where isfinite(try_cast({v} as double)) and not contains({v}, '_')),
+        count(*) filter (where {whole}),
+        count(*) filter (where isfinite(try_cast({v} as double))
+                         and regexp_full_match({v}, '{_NUMBER}')),
         count(*) filter (where lower({v}) in ('true', 'false')),
-        bool_or(regexp_full_match({v}, '0[0-9]+|[+][0-9]{{7,}}')),
-        bool_or(try_cast({v} as bigint) is null and regexp_full_match({v}, '[+-]?[0-9]+')),
-        max(length({quoted}))
+        bool_or(regexp_full_match({v}, '[+-]?0[0-9]+')),
+        bool_or(regexp_full_match({v}, '[+][0-9]{{7,}}')),
+        bool_or({whole} and try_cast({v} as bigint) is null),
+        count(*) filter (where regexp_full_match({v}, '{_COMMA}')),
+        coalesce(first({v}) filter (where {v} is not null), ''), max(length({name}))
         from t
-    """  # noqa: S608 - the name is quoted
-    filled, distinct, blanks, integers, numbers, booleans, padded, big, longest = _one(db, sql)
-    formats, first, last = _times(db, v, filled - blanks) if filled > blanks else ((), None, None)
+    """  # noqa: S608 - the name is ours
+    filled, distinct, blanks, integers, numbers, booleans, *more = _one(db, sql)
+    padded, signed, big, commas, example, longest = more
+    formats, first, last = (), None, None
+    if filled > blanks:
+        formats, first, last = _times(db, v, filled - blanks)
+        if form is not None and (wished := _wished(db, v, form)):
+            formats, (first, last) = (form, *(f for f in formats if f != form)), wished
     return Column(
-        header, position, filled, distinct, integers, numbers, booleans,
-        bool(padded), bool(big), blanks, longest or 0, formats, first, last,
+        header, position, filled, distinct, integers, numbers, booleans, bool(padded),
+        bool(signed), bool(big), commas, example, blanks, longest or 0, formats, first, last,
     )  # fmt: skip
+
+
+def _wished(
+    db: duckdb.DuckDBPyConnection, value: str, form: str
+) -> tuple[datetime, datetime] | None:
+    """First and last time by a format of `replay`'s; None where a value is spelled otherwise."""
+    times, first, last = Times(form), None, None
+    cells = db.execute(f"select distinct {value} from t where {value} is not null")  # noqa: S608
+    while batch := cells.fetchmany(10_000):
+        found = [times.read(cell) for (cell,) in batch]
+        moments = [moment for moment in found if moment is not None]
+        if len(moments) < len(found):
+            return None
+        first = min(moments if first is None else [first, *moments])
+        last = max(moments if last is None else [last, *moments])
+    return None if first is None or last is None else (first, last)
 
 
 def _times(
@@ -228,7 +210,6 @@ def _times(
             db,
             f"select min({parsed})::timestamptz, max({parsed})::timestamptz from t",  # noqa: S608
         )
-        # DuckDB reads the year 24 where two digits stand for 2024.
         if first.year < _FIRST_YEAR:
             continue
         if form == _PLAIN and not (_YEARS[0] <= first.year and last.year <= _YEARS[1]):
@@ -240,12 +221,17 @@ def _times(
 
 
 def _typed(
-    db: duckdb.DuckDBPyConnection, quoted: str, header: str | None, position: int, kind: str
+    db: duckdb.DuckDBPyConnection,
+    name: str,
+    header: str | None,
+    position: int,
+    kind: str,
+    form: str | None,
 ) -> Column:
     """A column of a file that says its types itself."""
-    base = kind.split("(")[0]
-    if base in ("STRUCT", "MAP", "UNION") or kind.endswith("]"):
+    if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
         return Column(header, position, 0, 0, kind="nested")
+    base = kind.split("(")[0]
     kinds = {
         **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT"), "integer"),
         **dict.fromkeys(("USMALLINT", "UINTEGER"), "integer"),
@@ -256,16 +242,23 @@ def _typed(
         **dict.fromkeys(("TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S"), "timestamp"),
     }
     found = kinds.get(base, "string")
-    # Not a number is no value: no JSON has one.
-    value = f"case when isnan({quoted}) then null else {quoted} end" if base in _FLOATS else quoted
-    filled, distinct = _one(db, f"select count({value}), count(distinct {value}) from t")  # noqa: S608
-    first = last = None
+    # What is no number is there, and says that there is none.
+    value = f"case when not isnan({name}) then {name} end" if base in _FLOATS else name
+    sql = f"select count({value}), count(distinct {value}) from t"  # noqa: S608
+    filled, distinct = _one(db, sql)
+    formats, first, last = (), None, None
     if found in ("date", "timestamp") and filled:
         first, last = _one(
             db,
-            f"select min({quoted})::timestamptz, max({quoted})::timestamptz from t",  # noqa: S608
+            f"select min({name})::timestamptz, max({name})::timestamptz from t",  # noqa: S608
         )
-    return Column(header, position, filled, distinct, first=first, last=last, kind=found)
+    elif found in ("integer", "number") and form in EPOCHS and filled:
+        assert form is not None  # noqa: S101 - it is one of them
+        if wished := _wished(db, f"({value})", form):
+            formats, (first, last) = (form,), wished
+    return Column(
+        header, position, filled, distinct, formats=formats, first=first, last=last, kind=found
+    )
 
 
 def _one(db: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -20,10 +21,12 @@ from de_stack.contracts import load_file
 from de_stack.failures import PermanentFailure
 from de_stack.scaffold.contract import contract_text
 from de_stack.scaffold.draft import Draft, DraftField
-from de_stack.scaffold.profile import excerpt
+from de_stack.scaffold.places import mart_of, places
+from de_stack.scaffold.profile import Profile, excerpt
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SAMPLE_ROWS = 200
+_MOST_SHOWN = 60
 _SAMPLE_HEAD = """\
 # Arguments of `de-stack` that bring the sample in, typed at the top of the checkout. The
 # test beside it and `de-stack changed --run` read them: which column fills which field, how
@@ -44,83 +47,53 @@ class Written:
     replay: tuple[str, ...]
 
 
-def folders(root: Path, domain: str) -> tuple[Path, Path, Path]:
-    """Where a domain's definition, dbt models and tests live in a checkout."""
-    return (
-        root / "de_stack" / "defs" / domain,
-        root / "dbt_project" / "models" / domain,
-        root / "de_stack_tests" / "domains" / domain,
-    )
-
-
-def write(root: Path, draft: Draft, file: Path, owner: str) -> Written:
+def write(root: Path, draft: Draft, found: Profile, owner: str) -> Written:
     """Write everything; no file that is there is touched.
 
+    All of it is made and read back in a folder beside, and only then put in its place: what cannot
+    be read must not stop the code location of the domains that are there.
+
     Raises:
-        PermanentFailure: the domain is there already, the root is no checkout, or a folder cannot
-            be written; then nothing is left behind.
+        PermanentFailure: the domain is there already, the root is no checkout, a name does not fit,
+            or a folder cannot be written; then nothing is left behind.
     """
     tried = f"make stream {draft.domain}.{draft.entity}"
-    for needed in ("de_stack/defs", "dbt_project/models", "de_stack_tests"):
-        if not (root / needed).is_dir():
-            got = f"{root} has no {needed}: it is no checkout of the project"
-            raise PermanentFailure(
-                tried, got, "run it in a clone, or give --into", page="new-stream"
-            )
-    definition, models, tests = made = folders(root, draft.domain)
-    if there := [folder for folder in made if folder.exists()]:
-        got = f"{there[0].relative_to(root)} is there already"
-        raise PermanentFailure(
-            tried,
-            got,
-            "take another domain; a second stream of one is written by hand",
-            page="new-stream",
-        )
-    if (module := definition.with_suffix(".py")).exists():
-        got = f"{module.relative_to(root)} is there: the domain would hide it"
-        raise PermanentFailure(tried, got, "take another domain", page="new-stream")
-    # dbt knows a model by its name alone, in whatever folder it lies.
-    taken = [p for p in models.parent.rglob("*.sql") if p.stem == f"mart_daily_{draft.entity}"]
-    if taken:
-        got = f"{taken[0].relative_to(root)} has the name of its report"
-        raise PermanentFailure(tried, got, "take another name for the entity", page="new-stream")
-    replay = replay_arguments(draft, file)
-    contents = _contents(draft, file, owner, replay)
-    _read_back(draft, contents[0][2])
+    definition, models, tests = made = places(root, draft, tried)
+    mart = mart_of(root, draft, tried)
+    replay = replay_arguments(draft, found.path)
+    placed: list[Path] = []
+    beside: Path | None = None
     try:
-        for folder, name, text in contents:
-            path = dict(zip("dmt", made, strict=True))[folder] / name
+        beside = Path(tempfile.mkdtemp(prefix=".new_stream-", dir=root))
+        for folder, name, text in _contents(draft, found.path, owner, replay, mart):
+            path = beside / folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        excerpt(file, tests / "sample.csv", _SAMPLE_ROWS)
+        excerpt(found, beside / "t" / "sample.csv", _SAMPLE_ROWS)
+        load_file(beside / "d" / "contract.odcs.yaml")
+        # The definition last: before it is there, nothing reads the others.
+        for part, place in (("t", tests), ("m", models), ("d", definition)):
+            place.parent.mkdir(exist_ok=True)
+            (beside / part).rename(place)
+            placed.append(place)
     except BaseException as error:
-        remove(root, draft.domain)
+        take_away(placed)
         if isinstance(error, OSError):
             raise PermanentFailure(
                 tried, str(error), "see that it can be written", page="new-stream"
             ) from error
         raise
-    found = sorted(path for folder in made for path in folder.rglob("*") if path.is_file())
-    return Written((definition, models, tests), tuple(found), tuple(replay))
+    finally:
+        if beside is not None:
+            shutil.rmtree(beside, ignore_errors=True)
+    files = sorted(path for folder in made for path in folder.rglob("*") if path.is_file())
+    return Written((definition, models, tests), tuple(files), tuple(replay))
 
 
-def remove(root: Path, domain: str) -> None:
-    """Take a new stream's folders away again, before anybody has touched them."""
-    for folder in folders(root, domain):
+def take_away(made: Sequence[Path]) -> None:
+    """Remove folders that `write` has made; the definition first, which reads the others."""
+    for folder in reversed(made):
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _read_back(draft: Draft, contract: str) -> None:
-    """Refuse a contract that could not be read, before it lies where every command reads it.
-
-    Raises:
-        PermanentFailure: it is broken.
-    """
-    with tempfile.TemporaryDirectory(prefix="de_stack_draft_") as folder:
-        path = Path(folder) / draft.domain / "contract.odcs.yaml"
-        path.parent.mkdir()
-        path.write_text(contract, encoding="utf-8")
-        load_file(path)
 
 
 def replay_arguments(draft: Draft, file: Path) -> list[str]:
@@ -137,7 +110,7 @@ def replay_arguments(draft: Draft, file: Path) -> list[str]:
 
 
 def _contents(
-    draft: Draft, file: Path, owner: str, replay: list[str]
+    draft: Draft, file: Path, owner: str, replay: list[str], mart: str
 ) -> list[tuple[str, str, str]]:
     """(folder: d, m or t; name; text) of every file."""
     by_name = {f.name: f for f in draft.fields}
@@ -146,13 +119,15 @@ def _contents(
         "domain": draft.domain,
         "entity": draft.entity,
         "title": f"{draft.domain.replace('_', ' ').capitalize()}, {draft.entity.replace('_', ' ')}",
-        "file": file.name.replace("\\", "").replace('"', ""),
+        "file": _short(file.name.replace("\\", "").replace('"', "")),
+        "mart": mart,
         "key": draft.key,
         "key_spark": _SPARK[by_name[draft.key].type],
         "key_postgres": _POSTGRES[by_name[draft.key].type],
         "time": draft.time,
         "grain": draft.grain,
         "numbers": _tuple(numbers),
+        "numbers_inside": _tuple(numbers, "    "),
         "optional": _tuple(f.name for f in draft.numbers if not f.required),
         "columns": ",\n".join(f"    {f.name}" for f in draft.fields),
         "numbers_sql": "".join(
@@ -165,7 +140,7 @@ def _contents(
     for path in sorted((_TEMPLATES / "defs").rglob("*.tmpl")):
         name = str(path.relative_to(_TEMPLATES / "defs").with_suffix(""))
         found.append(("d", name, _rendered(path, words)))
-    staging, mart = f"stg_{draft.domain}__{draft.entity}", f"mart_daily_{draft.entity}"
+    staging = f"stg_{draft.domain}__{draft.entity}"
     dbt = _TEMPLATES / "dbt"
     found += [
         ("m", f"staging/{staging}.sql", _rendered(dbt / "staging/staging.sql.tmpl", words)),
@@ -186,13 +161,17 @@ def _rendered(path: Path, words: dict[str, str]) -> str:
     return Template(path.read_text(encoding="utf-8")).substitute(words)
 
 
-def _tuple(names: Any) -> str:
+def _short(name: str) -> str:
+    return name if len(name) <= _MOST_SHOWN else f"{name[: _MOST_SHOWN - 3]}..."
+
+
+def _tuple(names: Any, indent: str = "") -> str:
     """A tuple of texts as the formatter writes it: on one line where it fits."""
     quoted = [json.dumps(name, ensure_ascii=False) for name in names]
     line = f"({', '.join(quoted)}{',' if len(quoted) == 1 else ''})"
     if len(line) <= 70:
         return line
-    return "(\n" + "".join(f"    {name},\n" for name in quoted) + ")"
+    return "(\n" + "".join(f"{indent}    {name},\n" for name in quoted) + f"{indent})"
 
 
 def _sample(draft: Draft, replay: list[str]) -> str:
