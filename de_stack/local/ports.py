@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import fcntl
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
 from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.local.private_tmp import private_tmp
 from de_stack.local.service import LOOPBACK, listens
 
 _SPAN = 500
+_LOOKS, _LOOK_SECONDS = 20, 0.05
 
 
 class PortTaken(TransientFailure):
@@ -56,24 +59,43 @@ def reserving(home: Path, is_kept: Callable[[Path, int], bool]) -> Iterator[Call
     with ExitStack() as held:
 
         def reserve(port: int) -> bool:
-            file = held.enter_context((folder / str(port)).open("a+"))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            file = (folder / str(port)).open("a+")
+            if not _take(file, home, port, is_kept):
+                # Let go at once: whose port it is may ask for it in this moment.
+                file.close()
                 return False
-            file.seek(0)
-            last = file.read()
-            if last and last != str(home) and is_kept(Path(last), port):
-                return False
-            # Asked under the lock: who held it before us may have begun to listen.
-            if not is_free(port):
-                return False
-            file.truncate(0)
-            file.write(str(home))
-            file.flush()
+            held.enter_context(file)
             return True
 
         yield reserve
+
+
+def _take(file: IO[str], home: Path, port: int, is_kept: Callable[[Path, int], bool]) -> bool:
+    """Lock a port's file and write our home into it; False where it is another's."""
+    for _ in range(_LOOKS):
+        file.seek(0)
+        last = file.read()
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if last != str(home):
+                return False
+            # Somebody is about to read that it is ours.
+            time.sleep(_LOOK_SECONDS)
+    else:
+        return False
+    file.seek(0)
+    last = file.read()
+    if last and last != str(home) and is_kept(Path(last), port):
+        return False
+    # Asked under the lock: who held it before us may have begun to listen.
+    if not is_free(port):
+        return False
+    file.truncate(0)
+    file.write(str(home))
+    file.flush()
+    return True
 
 
 def choose(

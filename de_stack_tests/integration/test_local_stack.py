@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -75,28 +76,35 @@ def test_postgres_wants_a_password(stack: Settings, tmp_path: Path) -> None:
 
 def test_dagster_keeps_its_connections_and_lives_through_their_loss(stack: Settings) -> None:
     import dagster as dg
+    import sqlalchemy
 
     from de_stack.local import dagster_home
 
     site = _site(stack)
     site = type(site)(site.home, {**site.ports, "code_server": 1})
     dagster_home.prepare(site)
-    own = "pid from pg_stat_activity where usename = 'dagster' and pid <> pg_backend_pid()"
+    asked = sqlalchemy.text("select pg_backend_pid()")
     with (
         psycopg.connect(stack.need("dagster_dsn"), autocommit=True) as db,
         dg.DagsterInstance.from_config(str(stack.home / "dagster")) as instance,
     ):
-        others = set(db.execute(f"select {own}").fetchall())
-        used = set()
-        for _ in range(30):
-            instance.get_runs_count()
-            instance.all_instigator_state()
-            used |= set(db.execute(f"select {own}").fetchall()) - others
-        assert len(used) == 1
-        (pid,) = used.pop()
+
+        def used() -> set[int]:
+            found = set()
+            for part in (instance.run_storage, instance.schedule_storage):
+                with cast("Any", part).connect() as connection:
+                    found.add(connection.execute(asked).scalar())
+            with cast("Any", instance.event_log_storage).index_connection() as connection:
+                found.add(connection.execute(asked).scalar())
+            return found
+
+        (pid,) = {pid for _ in range(20) for pid in used()}
+        assert instance.get_runs_count() >= 0
+        assert used() == {pid}
         assert db.execute("select pg_terminate_backend(%s)", (pid,)).fetchone() == (True,)
         assert instance.get_runs_count() >= 0
         assert instance.all_instigator_state() is not None
+        assert pid not in used()
 
 
 def test_the_broker_refuses_to_make_a_topic_by_itself(stack: Settings) -> None:

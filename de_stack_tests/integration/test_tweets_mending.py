@@ -16,6 +16,7 @@ from de_stack.cli import rebuild, repair
 from de_stack.defs.tweets import maintain, serve, verify
 from de_stack.failures import PermanentFailure
 from de_stack.flow.day_files import bronze
+from de_stack.local import stack
 from de_stack.resources.lake import Lake
 from de_stack_tests.integration.pipeline import session
 from de_stack_tests.integration.test_asset_checks import lose_rows
@@ -85,9 +86,9 @@ def test_a_summary_whose_folder_is_gone_is_made_anew(settings, spark, monkeypatc
     agreed(settings)
 
 
-# The command restarts Spark.
+# Spark is restarted.
 @pytest.mark.alone
-def test_a_load_that_was_cut_off_is_named_and_brought_again(settings, spark) -> None:
+def test_a_load_that_was_cut_off_is_named_and_brought_again(settings, spark, monkeypatch) -> None:
     bring(settings, *SAMPLE)
     derive_pending(settings, spark)
     table = bronze(settings, TWEETS)
@@ -96,9 +97,18 @@ def test_a_load_that_was_cut_off_is_named_and_brought_again(settings, spark) -> 
     commit.write_bytes(commit.read_bytes()[:100])
     with pytest.raises(PermanentFailure, match="read (commit|the log)"):
         bring(settings, SAMPLE[0])
-    # The command restarts Spark, which would forget it without us.
+    with monkeypatch.context() as elsewhere:
+        # In profile embedded the command restarts Spark itself: `up` would remember our namespace.
+        elsewhere.setenv("DE_STACK_PROFILE", "external")
+        for name in ("kafka_bootstrap", "ledger_dsn", "serving_dsn", "spark_remote", "lake_uri"):
+            elsewhere.setenv(f"DE_STACK_{name.upper()}", settings.need(name))
+        said = typed(repair, "tweets/bronze_tweets")
+    assert "restart Spark before the next run" in said
+    # The session would be the dead server's.
     spark().stop()
-    said = typed(repair, "tweets/bronze_tweets")
+    with monkeypatch.context() as shared:
+        shared.delenv("DE_STACK_NAMESPACE")
+        stack.restart(["spark"])
     assert f"`de-stack load tweets` again what you loaded last: {SAMPLE[-1].name}" in said
     assert [d.outcome for d in bring(settings, *SAMPLE)] == [
         *["unchanged"] * (len(SAMPLE) - 1),
