@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from de_stack.local import home_folder, jars, java, postgres, secrets
 from de_stack.local.service import Site
 from de_stack.settings import Settings
@@ -23,6 +25,7 @@ from de_stack_tests.secured.authority import Authority
 from de_stack_tests.secured.processes import Crew, a_crew, free_ports
 from de_stack_tests.services import REPOSITORY
 
+_PREFIX = "de_stack-secured-"
 _PORTS = (*broker.PORTS, *database.PORTS, *cluster.PORTS)
 USER = "de_stack"
 # Somebody whom the broker knows, and who may do nothing.
@@ -66,7 +69,8 @@ class Place:
 @contextmanager
 def a_place() -> Iterator[Place]:
     """The systems, started; at the end no process and no file of them is left."""
-    home = Path(tempfile.mkdtemp(prefix="de_stack-secured-"))
+    _remove_left()
+    home = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     site = Site(home, dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True)))
     try:
         home_folder.make_home(home)
@@ -75,6 +79,14 @@ def a_place() -> Iterator[Place]:
     finally:
         shutil.rmtree(home, ignore_errors=True)
     assert not home.exists()
+
+
+def _remove_left() -> None:
+    """Folders of runs that were killed: their processes have ended with them."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start(site: Site, crew: Crew) -> Place:
