@@ -55,14 +55,15 @@ def bring(
     settings = Settings(namespace=namespace or f"ci_{os.urandom(4).hex()}")
     for name in _NEEDED:
         settings.need(name)
-    plan = Bringing(location).plan(wanted)
+    bringing = Bringing(location)
+    plan = bringing.plan(wanted)
     samples = [words for domain in plan.domains for words in sample(root, domain)]
     work = _Work(root, settings, as_json, Outcome(settings.namespace, wanted))
     try:
         work.de_stack(["init"])
         for words in samples:
             work.de_stack(words)
-        work.all_of(Bringing(location), plan)
+        work.all_of(bringing, plan)
     except Failure as failure:
         work.outcome.failure = str(failure)
     return work.outcome

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import fcntl
 import socket
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,7 +23,6 @@ from de_stack.local.private_tmp import private_tmp
 from de_stack.local.service import LOOPBACK, listens
 
 _SPAN = 500
-_LOOKS, _LOOK_SECONDS = 20, 0.05
 
 
 class PortTaken(TransientFailure):
@@ -61,7 +59,6 @@ def reserving(home: Path, is_kept: Callable[[Path, int], bool]) -> Iterator[Call
         def reserve(port: int) -> bool:
             file = (folder / str(port)).open("a+")
             if not _take(file, home, port, is_kept):
-                # Let go at once: whose port it is may ask for it in this moment.
                 file.close()
                 return False
             held.enter_context(file)
@@ -72,25 +69,21 @@ def reserving(home: Path, is_kept: Callable[[Path, int], bool]) -> Iterator[Call
 
 def _take(file: IO[str], home: Path, port: int, is_kept: Callable[[Path, int], bool]) -> bool:
     """Lock a port's file and write our home into it; False where it is another's."""
-    for _ in range(_LOOKS):
+
+    def is_anothers() -> bool:
         file.seek(0)
         last = file.read()
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if last != str(home):
-                return False
-            # Somebody is about to read that it is ours.
-            time.sleep(_LOOK_SECONDS)
-    else:
+        return bool(last) and last != str(home) and is_kept(Path(last), port)
+
+    # Before the lock: whose port it is may want it in this moment, and would find it locked.
+    if is_anothers():
         return False
-    file.seek(0)
-    last = file.read()
-    if last and last != str(home) and is_kept(Path(last), port):
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
-    # Asked under the lock: who held it before us may have begun to listen.
-    if not is_free(port):
+    # Under the lock: who held it before us may have got the port, or have begun to listen.
+    if is_anothers() or not is_free(port):
         return False
     file.truncate(0)
     file.write(str(home))

@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,11 @@ class Starter:
         self._known = state.load(site.home)["settings"]
         self._interrupted = threading.Event()
         self._remarked: set[str] = set()
+
+    @cached_property
+    def _code(self) -> str:
+        """Read once for all services of this command."""
+        return own_code.digest()
 
     def interrupt(self) -> None:
         """Start nothing more, and stop what was started here and is not ready yet.
@@ -146,7 +152,7 @@ class Starter:
             seen = {k: str(v) for k, v in self._known.items() if k in service.follows}
             compared["settings"] = seen
         if service.reads_code:
-            compared["code"] = own_code.digest()
+            compared["code"] = self._code
         return spec, supervisor.digest_of(spec, compared)
 
     def _finish(self, service: Service) -> None:

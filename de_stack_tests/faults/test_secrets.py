@@ -15,9 +15,7 @@ from pathlib import Path
 
 import dagster as dg
 import psutil
-import psycopg
 import pytest
-from psycopg import sql
 
 from de_stack import partitions
 from de_stack.contracts import load_stream
@@ -28,6 +26,7 @@ from de_stack.local.state import write_private
 from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
 from de_stack_tests.integration.pipeline import CHAIN, materialize, measure, produce
+from de_stack_tests.secured import watch
 
 pytestmark = pytest.mark.alone
 
@@ -79,21 +78,10 @@ def shown(home: Path, instance: dg.DagsterInstance, settings: Settings) -> Itera
         if folder.name not in ("secrets", "data"):
             yield from ((str(f), f.read_bytes()) for f in files if f.is_file())
     for database in ("dagster", "ledger", "serving"):
-        yield from _tables(settings.need(f"{database}_dsn"), database)
+        yield from watch.rows(settings.need(f"{database}_dsn"), database)
     # Its pages are compressed in the files.
     rows = Lake(settings).query(bronze(settings, STREAM).uri, "select * from t").to_pylist()
     yield "bronze", str(rows).encode()
-
-
-def _tables(dsn: str, database: str) -> Iterator[tuple[str, bytes]]:
-    with psycopg.connect(dsn) as db:
-        tables = db.execute(
-            "select schemaname, tablename from pg_tables "
-            "where schemaname not in ('pg_catalog', 'information_schema')"
-        ).fetchall()
-        for name in tables:
-            rows = db.execute(sql.SQL("select t::text from {} t").format(sql.Identifier(*name)))
-            yield f"{database}.{'.'.join(name)}", "\n".join(row for (row,) in rows).encode()
 
 
 def addresses(good: str, canary: str) -> list[str]:
