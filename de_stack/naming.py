@@ -118,9 +118,10 @@ class Names:
                 msg = f"namespace {self.namespace!r}: at most {_MOST_NAMESPACE} characters"
                 raise ValueError(msg)
 
-    def topic(self, domain: str, entity: str) -> str:
-        """Kafka topic: `[ns.]telemetry.measures`."""
-        return self._dotted(stream_name(domain, entity))
+    def topic(self, domain: str, entity: str, version: int | None = None) -> str:
+        """Kafka topic: `[ns.]telemetry.measures`, with a version `[ns.]stocks.ticks.v1`."""
+        name = self._dotted(stream_name(domain, entity))
+        return name if version is None else f"{name}.v{version}"
 
     def table_id(self, domain: str, layer: str, entity: str) -> str:
         """How the ledger and Delta's `txnAppId` call a table: `[ns.]telemetry.silver_measures`."""

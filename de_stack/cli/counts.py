@@ -58,7 +58,7 @@ def _door(settings, contract) -> tuple[int, int]:  # noqa: ANN001 - imported lat
     """(events that the collector has answered with 202, those that it refused and kept)."""
     from de_stack.resources.accepted import accepted_total, kept_total
 
-    topic = settings.names.topic(contract.domain, contract.entity)
+    topic = settings.names.topic(*contract.topic)
     return accepted_total(settings.home, topic), kept_total(settings.home, topic)
 
 

@@ -74,7 +74,7 @@ def topic_id_of(settings: Settings, contract: Stream) -> str:
     """Id of the stream's topic."""
     from de_stack.resources.kafka import Kafka
 
-    topic = settings.names.topic(contract.domain, contract.entity)
+    topic = settings.names.topic(*contract.topic)
     state = Kafka(settings).topic_state(topic, 5000)
     if state is None:
         fix = f"{settings.making} makes it"

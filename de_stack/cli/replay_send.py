@@ -31,7 +31,7 @@ def send(settings: Settings, contract: Stream, plan: Plan, rate: float | None) -
     from de_stack.sources.replay.send import send as send_all
     from de_stack.sources.replay.times import Seen
 
-    topic = settings.names.topic(contract.domain, contract.entity)
+    topic = settings.names.topic(*contract.topic)
     made, sent = records(contract, plan), Sent()
     plan.times.seen = Seen()
     with _stoppable() as is_stopped, _progress(plan) as progress:

@@ -89,6 +89,7 @@ def _stream(old: Stream, new: Stream) -> Iterator[Change]:
                 yield Change(name, where, what, level, follow)
     for word, attribute, follow in (
         ("wireFormat", "wire_format", "a new stream: one topic has one form"),
+        ("topicVersion", "topic_version", "a new topic: let all land first, then accept-topic"),
         ("grain", "grain", _ANEW),
         ("eventId", "event_id", f"{reparse}; {rebuild}"),
         ("eventTime", "event_time", f"{reparse}; {rebuild}"),
@@ -97,7 +98,7 @@ def _stream(old: Stream, new: Stream) -> Iterator[Change]:
         before, after = getattr(old, attribute), getattr(new, attribute)
         if before != after:
             yield Change(name, word, f"{_text(before)} -> {_text(after)}", "major", follow)
-    for word, attribute, breaks, follow in _ordered(reparse):
+    for word, attribute, breaks, follow in _ordered(reparse, rebuild):
         before, after = getattr(old, attribute), getattr(new, attribute)
         if before != after:
             weight: Level = "major" if breaks(before, after) else "minor"
@@ -123,7 +124,9 @@ def _stream(old: Stream, new: Stream) -> Iterator[Change]:
 _Breaks = Callable[[Any, Any], bool]
 
 
-def _ordered(reparse: str) -> tuple[tuple[str, str, _Breaks, Callable[[Level], str]], ...]:
+def _ordered(
+    reparse: str, rebuild: str
+) -> tuple[tuple[str, str, _Breaks, Callable[[Level], str]], ...]:
     """Words of which less, or more, breaks."""
 
     def lower(before: Any, after: Any) -> bool:
@@ -133,8 +136,8 @@ def _ordered(reparse: str) -> tuple[tuple[str, str, _Breaks, Callable[[Level], s
         return after > before
 
     def fewer(before: Any, after: Any) -> bool:
-        # A sender whose form is gone, or is read otherwise now, has to change.
-        return any(envelope not in after for envelope in before)
+        # A sender whose form is gone or read otherwise now, a reader whose windows are, has to change.
+        return any(one not in after for one in before)
 
     def of_topic(level: Level) -> str:
         anew = "make the topic anew, then de-stack offsets accept-topic"
@@ -146,6 +149,9 @@ def _ordered(reparse: str) -> tuple[tuple[str, str, _Breaks, Callable[[Level], s
         ("historyStart", "history_start", later, lambda _: reparse),
         ("maxFutureSkew", "max_future", lower, lambda _: reparse),
         ("envelopes", "envelopes", fewer, lambda _: _NOTHING),
+        ("csvLine", "csv_line", lambda before, _: bool(before), lambda _: reparse),
+        ("windows", "windows", fewer, lambda _: rebuild),
+        ("watermark", "watermark", lower, lambda _: _NOTHING),
     )
 
 

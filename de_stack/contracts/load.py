@@ -17,6 +17,7 @@ from de_stack import naming
 from de_stack.contracts import odcs
 from de_stack.contracts.envelopes import envelopes_of
 from de_stack.contracts.fields import fields_of, key_of
+from de_stack.contracts.forms import csv_line_of, windows_of
 from de_stack.contracts.model import Stream
 from de_stack.contracts.words import ContractError, Words
 from de_stack.failures import PermanentFailure
@@ -131,6 +132,10 @@ def _stream(
         error_rate_window=reader.duration("errorRateWindow", timedelta(days=1)),
         accounted_in=_account(path, where, reader.text("accountedIn", f"stats_{entity}.count")),
         envelopes=envelopes_of(path, where, reader.listed("envelopes"), fields, event_time),
+        topic_version=reader.whole("topicVersion", 1, 999) if reader.has("topicVersion") else None,
+        csv_line=csv_line_of(path, where, reader.listed("csvLine"), fields),
+        watermark=reader.duration("watermark", timedelta(0)),
+        windows=windows_of(path, where, reader.listed("windows")),
     )
     reader.done()
     _check_times(path, where, stream)

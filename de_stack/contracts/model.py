@@ -58,6 +58,22 @@ class Envelope:
         return self.name
 
 
+@dataclass(frozen=True)
+class Window:
+    """Windows of event time of one size, by their name: one begins every `slide`.
+
+    Tumbling where `slide` is `length`. Both are counted from 1970-01-01 in UTC.
+    """
+
+    name: str
+    length: timedelta
+    slide: timedelta
+
+    def __str__(self) -> str:
+        """As a list of changes shows it."""
+        return f"{self.name} ({self.length} each {self.slide})"
+
+
 class Dataset(Protocol):
     """What assets, partitions and checks need of a contract: a stream's, or that of day files.
 
@@ -93,7 +109,10 @@ class Stream:
     the share of messages against the contract that is put up with over `error_rate_window`.
     `generator_rate` is None where nobody makes events up. `accounted_in` is the published table,
     and the column whose sum is the number of its events.
-    `envelopes` are the collector's business only.
+    `envelopes` are the collector's business only. `topic_version` ends the topic's name.
+    `csv_line` names the field of each cell where a message may be a line of CSV instead of JSON; a
+    cell of none is None. `windows` are those of its averages; `watermark` is how far behind the
+    newest event time a continuous query still waits for rows.
     """
 
     domain: str
@@ -120,11 +139,20 @@ class Stream:
     error_rate_window: timedelta = timedelta(days=1)
     accounted_in: tuple[str, str] = ("", "")
     envelopes: tuple[Envelope, ...] = ()
+    topic_version: int | None = None
+    csv_line: tuple[str | None, ...] = ()
+    windows: tuple[Window, ...] = ()
+    watermark: timedelta = timedelta(0)
 
     @property
     def name(self) -> str:
         """`domain.entity`."""
         return stream_name(self.domain, self.entity)
+
+    @property
+    def topic(self) -> tuple[str, str, int | None]:
+        """What names its topic: `Names.topic(*stream.topic)`."""
+        return self.domain, self.entity, self.topic_version
 
     def field(self, name: str) -> Field:
         """The field called `name` (the loader has checked that keys and times exist)."""

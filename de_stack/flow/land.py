@@ -55,7 +55,7 @@ def waiting(settings: Settings, stream: Stream, deadline_ms: int = 2000) -> int:
     Raises:
         PermanentFailure: the topic is not there, or a landing would refuse it.
     """
-    topic, table = settings.names.topic(stream.domain, stream.entity), bronze(settings, stream)
+    topic, table = settings.names.topic(*stream.topic), bronze(settings, stream)
     # The ledger first: what lands in between must not look like an end that went back.
     landed = Ledger(settings).landed(table.table_id)
     state = Kafka(settings).topic_state(topic, deadline_ms)
@@ -88,7 +88,7 @@ def land(
         TransientFailure: a system was away.
     """
     table, lake, ledger = bronze(settings, stream), Lake(settings), Ledger(settings)
-    topic = settings.names.topic(stream.domain, stream.entity)
+    topic = settings.names.topic(*stream.topic)
     state = Kafka(settings).topic_state(topic)
     if state is None:
         raise _no_topic(settings, topic)

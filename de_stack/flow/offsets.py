@@ -61,7 +61,7 @@ def standing(settings: Settings, stream: Stream) -> Standing:
     table = bronze(settings, stream).table_id
     # The ledger first: what lands in between must not look like an end that went back.
     landed, decisions = Ledger(settings).landed(table), Decisions(settings, table)
-    topic = settings.names.topic(stream.domain, stream.entity)
+    topic = settings.names.topic(*stream.topic)
     state = Kafka(settings).topic_state(topic)
     if state is None:
         fix = f"{settings.making} makes it"

@@ -104,7 +104,7 @@ def accepted(settings: Settings, stream: Stream) -> Accepted:
         Failure: the ledger or the lake was away, or they disagree.
     """
     # In the order of a row's way: what moves on meanwhile is counted twice, never not at all.
-    table, topic = bronze(settings, stream), settings.names.topic(stream.domain, stream.entity)
+    table, topic = bronze(settings, stream), settings.names.topic(*stream.topic)
     total = counter.accepted_total(settings.home, topic)
     # What was refused and kept lands as well: without it, it would hide as many that are missing.
     taken = total + counter.kept_total(settings.home, topic)

@@ -96,7 +96,7 @@ def _replay(
 ) -> Replayed:
     # Under the lock: what a reparse has mended until now is no letter any more.
     enter_letters(settings, stream, f"replay by {by}")
-    table, topic = bronze(settings, stream), settings.names.topic(stream.domain, stream.entity)
+    table, topic = bronze(settings, stream), settings.names.topic(*stream.topic)
     known = {letter.position: letter for letter in letter_shelf.letters(settings, stream)}
     wanted = [p for p, letter in known.items() if letter.is_open] if chosen is None else chosen
     if strange := [str(p) for p in wanted if p not in known]:
@@ -160,7 +160,7 @@ def _find(
 ) -> dict[Position, tuple[int, int]]:
     """Where replays of letters lie: in bronze, or in what has not landed yet."""
     table, lake, ledger = bronze(settings, stream), Lake(settings), Ledger(settings)
-    topic = settings.names.topic(stream.domain, stream.entity)
+    topic = settings.names.topic(*stream.topic)
     # First where landing stands, then the version: what lands in between is found twice, in one
     # place. The other way round it is in neither, and is sent again.
     landed = ledger.landed(table.table_id)

@@ -188,7 +188,7 @@ def ensure_topics(settings: Settings) -> list[str]:
 
     kafka, done = Kafka(settings), []
     for stream in load_all().values():
-        topic = settings.names.topic(stream.domain, stream.entity)
+        topic = settings.names.topic(*stream.topic)
         replicas = settings.kafka_replicas
         spec = topic_settings(stream, replicas)
         changes = kafka.ensure_topic(topic, spec.partitions, replicas, spec.config)

@@ -23,7 +23,7 @@ STREAM = load_stream("telemetry.measures")
 
 def producers_clock(settings: Settings) -> None:
     """Let producers stamp the measures, with any time at all."""
-    topic = settings.names.topic(STREAM.domain, STREAM.entity)
+    topic = settings.names.topic(*STREAM.topic)
     config = {
         "message.timestamp.type": "CreateTime",
         "message.timestamp.after.max.ms": str(2**63 - 1),
@@ -33,7 +33,7 @@ def producers_clock(settings: Settings) -> None:
 
 def send(settings: Settings, messages: Iterable[tuple[dict[str, Any], datetime | int]]) -> None:
     """Send each measure with its stamp: a time, or milliseconds; -1 is Kafka's "no timestamp"."""
-    topic = settings.names.topic(STREAM.domain, STREAM.entity)
+    topic = settings.names.topic(*STREAM.topic)
     # A batch has one base time, from which later ones count: one message per batch.
     with KafkaProducer(**client_options(settings), linger_ms=0) as producer:
         for message, stamp in messages:

@@ -77,7 +77,7 @@ def producer(settings: Settings) -> Iterator[KafkaProducer]:
 def test_each_message_is_a_row_or_a_dead_letter_with_its_reason_and_the_door_says_the_same(
     settings: Settings, collector: Collector, producer: KafkaProducer
 ) -> None:
-    topic = settings.names.topic(STREAM.domain, STREAM.entity)
+    topic = settings.names.topic(*STREAM.topic)
     wanted = {case.name: (case.code, case.field) for case in CASES}
     assert len(wanted) == len(CASES)
     at_the_door = {case.name: verdict(collector, case) for case in CASES if case.value is not None}
@@ -128,7 +128,7 @@ def test_each_message_is_a_row_or_a_dead_letter_with_its_reason_and_the_door_say
 def test_a_message_is_as_large_as_its_topic_takes_and_not_a_byte_larger(
     settings: Settings, collector: Collector, producer: KafkaProducer
 ) -> None:
-    topic = settings.names.topic(STREAM.domain, STREAM.entity)
+    topic = settings.names.topic(*STREAM.topic)
 
     def of(size: int) -> bytes:
         """A good message of so many bytes."""

@@ -38,7 +38,7 @@ class Collector:
     def __post_init__(self) -> None:
         budget, self.meters, made = Budget(64 << 20), FakeMeters(), count()
         self.door = Door(lambda: KafkaSender(client_options(self.settings)), budget)
-        topic = self.settings.names.topic(STREAM.domain, STREAM.entity)
+        topic = self.settings.names.topic(*STREAM.topic)
         check = Check(STREAM, decoder_for(STREAM), normaliser_for(STREAM))
         receiver = Receiver(
             {STREAM.name: Entrance(topic, check, STREAM)},

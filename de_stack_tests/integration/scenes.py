@@ -70,7 +70,7 @@ class Scene:
     def topic(self) -> str:
         """The stream's topic in this namespace."""
         stream = load_all()[STREAM]
-        return self.settings.names.topic(stream.domain, stream.entity)
+        return self.settings.names.topic(*stream.topic)
 
     def accepted(self) -> int:
         """How many events the collectors of this place have accepted."""

@@ -86,7 +86,7 @@ class Place:
     @property
     def topic(self) -> str:
         """The stream's topic in this namespace."""
-        return self.settings.names.topic(STREAM.domain, STREAM.entity)
+        return self.settings.names.topic(*STREAM.topic)
 
     def messages(self, topic: str | None = None) -> list[Message]:
         """Everything in a topic, per partition in order."""

@@ -185,7 +185,7 @@ def test_a_refused_message_does_not_hide_one_that_is_missing(
     door.post(b"{\n{\n" + json.dumps(measure("a", 1.0, HOUR)).encode(), content_type=NDJSON)
     landed(settings, spark)
     meters = door.meters
-    topic = settings.names.topic(STREAM.domain, STREAM.entity)
+    topic = settings.names.topic(*STREAM.topic)
     lost = 0
     monkeypatch.setattr(
         reconciliation.counter, "accepted_total", lambda *_: meters.accepted_events[topic] + lost

@@ -90,7 +90,7 @@ def test_a_topic_that_is_not_there_is_told_with_the_command_that_makes_it(stack:
 
 def test_what_was_done_to_the_topics_of_the_contracts_is_told(stack: Settings) -> None:
     settings = stack.model_copy(update={"namespace": f"n{secrets.token_hex(4)}"})
-    topics = [settings.names.topic(s.domain, s.entity) for s in load_all().values()]
+    topics = [settings.names.topic(*s.topic) for s in load_all().values()]
     assert ensure_topics(settings) == [f"topic {topic}: made" for topic in topics]
     assert ensure_topics(settings) == []
     with Kafka(settings).admin("alter in a test") as client:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from typer.testing import CliRunner
 from de_stack.cli import contracts as command
 from de_stack.contracts import Field, Stream
 from de_stack.contracts.diff import changes, is_raised_enough, needed
-from de_stack.contracts.model import Envelope
+from de_stack.contracts.model import Envelope, Window
 from de_stack.failures import PermanentFailure
 from de_stack_tests.streams import AT, contract, stream, write_contract
 
 SIZE = Field("size", ("size",), "number", minimum=0, maximum=10)
 NAME = Field("name", ("name",), "string", required=True, max_length=5, allowed=("a", "b"))
 OLD = stream(SIZE, NAME)
+DAY_LONG = timedelta(days=1)
 
 
 def test_a_form_that_is_gone_or_is_read_otherwise_breaks_its_senders() -> None:
@@ -26,6 +28,21 @@ def test_a_form_that_is_gone_or_is_read_otherwise_breaks_its_senders() -> None:
     for now in ((), (replace(FORM, paths={"at": (("then",),)}),)):
         (found,) = changes({"x": old}, {"x": same(envelopes=now)})
         assert (found.where, found.level) == ("envelopes", "major")
+
+
+@pytest.mark.parametrize(
+    ("word", "before", "now"),
+    [
+        ("csvLine", {"csv_line": ("name", "size")}, {"csv_line": ("size", "name")}),
+        ("csvLine", {"csv_line": ("name", "size")}, {}),
+        ("windows", {"windows": (Window("w", DAY_LONG, DAY_LONG),)}, {}),
+        ("watermark", {"watermark": DAY_LONG}, {"watermark": DAY_LONG / 2}),
+        ("topicVersion", {"topic_version": 1}, {}),
+    ],
+)
+def test_what_readers_or_senders_count_on_breaks_them(word, before, now) -> None:
+    (found,) = changes({"x": same(**before)}, {"x": same(**now)})
+    assert (found.where, found.level) == (word, "major")
 
 
 def of_field(old: Field, **values: Any) -> Stream:
@@ -36,6 +53,7 @@ def same(**values: Any) -> Stream:
     return stream(SIZE, NAME, **values)
 
 
+WINDOW = Window("10s", timedelta(seconds=10), timedelta(seconds=5))
 FORM = Envelope("form", {"at": (("t",),)}, {})
 DAY = {"grain": "day"}
 CASES: list[tuple[str, Stream, str, str, str]] = [
@@ -93,6 +111,10 @@ CASES: list[tuple[str, Stream, str, str, str]] = [
     ("another window", same(error_rate_window=OLD.retention), "errorRateWindow", "minor", ""),
     ("counted elsewhere", same(accounted_in=("gold_x", "n")), "accountedIn", "minor", ""),
     ("another team", same(team="x"), "team", "patch", ""),
+    ("another topic", same(topic_version=2), "topicVersion", "major", "accept-topic"),
+    ("lines of CSV, too", same(csv_line=("name", "size")), "csvLine", "minor", "reparse"),
+    ("another window", same(windows=(WINDOW,)), "windows", "minor", "rebuild"),
+    ("a longer wait", same(watermark=OLD.retention), "watermark", "minor", ""),
 ]
 
 

@@ -41,7 +41,7 @@ def build(settings: Settings, open_producer: Callable[[], Producer], limits: Lim
 
     entrances = {
         name: Entrance(
-            settings.names.topic(s.domain, s.entity),
+            settings.names.topic(*s.topic),
             Check(s, decoder_for(s), normaliser_for(s)),
             s,
         )

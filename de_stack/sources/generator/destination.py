@@ -83,7 +83,7 @@ def _http(settings: Settings, door: str) -> Callable[[], Sink]:
 
 
 def _kafka(settings: Settings, wish: Wish, stream: Stream | None, tried: str) -> Callable[[], Sink]:
-    topic = wish.topic or (stream and settings.names.topic(stream.domain, stream.entity))
+    topic = wish.topic or (stream and settings.names.topic(*stream.topic))
     if not topic:
         got = "no topic: the messages are of no stream"
         raise PermanentFailure(tried, got, "give --topic NAME, or a STREAM")

@@ -1,0 +1,12 @@
+"""Trades on a stock exchange: what each cost, averages while they happen, and the same in batch.
+
+Trades come to Kafka, as JSON or as lines of CSV. A continuous query computes averages over windows
+of event time and gives them to Kafka and to Postgres, for people who watch; the same rule computes
+them again by the hour from what has landed, for people who need them right, late rows included. A
+check holds the two against each other.
+
+    generator -> collector -> topic_ticks -> bronze_ticks -> silver_ticks
+    topic_ticks -> (continuous query) -> topic_averages -> bronze_averages -> silver_averages
+    bronze_ticks -> dead_ticks -> mended by people -> topic_ticks
+    silver_ticks -> gold_moving_averages -> published_gold_moving_averages
+"""

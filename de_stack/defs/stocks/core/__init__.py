@@ -1,0 +1,1 @@
+"""Schemas and rules, pure: no Dagster, no clients, no clock, no environment."""

@@ -1,0 +1,40 @@
+"""silver_ticks -> averages over windows -> Postgres.
+
+Belongs here: the gold tables. Does not belong here: the arithmetic (`core/rules.py`), the sizes of
+windows (the contract), reports (dbt).
+"""
+
+from datetime import datetime
+from typing import Any
+
+from de_stack.contracts import load_stream
+from de_stack.defs.stocks.core import rules, schema
+from de_stack.flow.gold import Gold
+from de_stack.orchestration.gold_assets import published, served
+
+TICKS = load_stream("stocks.ticks")
+WINDOWS = [(window.name, window.length, window.slide) for window in TICKS.windows]
+
+
+def _moving_averages(rows: Any, _first: datetime, _last: datetime) -> Any:
+    from pyspark.sql import functions as f
+
+    averages = rules.moving_averages(rows, WINDOWS)
+    return averages.withColumn("event_hour", f.date_trunc(TICKS.grain, "window_end"))
+
+
+MOVING_AVERAGES = Gold(
+    stream=TICKS,
+    layer="gold",
+    entity="moving_averages",
+    columns=schema.AVERAGES,
+    key=schema.AVERAGES_KEY,
+    time_column="window_end",
+    transform=_moving_averages,
+    description="Per stock and window of each size: average, lowest and highest price, trades. A "
+    "window belongs to the hour that it ends in.",
+    count=None,
+)
+
+gold_moving_averages = served(MOVING_AVERAGES)
+published_gold_moving_averages = published(MOVING_AVERAGES)
