@@ -136,7 +136,7 @@ def _ordered(
         return after > before
 
     def fewer(before: Any, after: Any) -> bool:
-        # A sender whose form is gone or read otherwise now, a reader whose windows are, has to change.
+        # Who sends in a form, or reads windows, that are gone or otherwise now has to change.
         return any(one not in after for one in before)
 
     def of_topic(level: Level) -> str:
