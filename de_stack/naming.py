@@ -24,6 +24,7 @@ LAYERS = (
     "published",
     "dead",
     "maintained",
+    "live",
 )
 
 # The common denominator of a Kafka topic part, a Postgres identifier and a folder name.
@@ -131,6 +132,15 @@ class Names:
         """Delta table's place under the lake: `<lake>/[ns/]telemetry/silver_measures`."""
         parts = [lake.rstrip("/"), *([self.namespace] if self.namespace else [])]
         return "/".join([*parts, *asset_key(domain, layer, entity)])
+
+    def query(self, domain: str, entity: str) -> str:
+        """How Spark and the ledger call a continuous query: `[ns.]stocks.averages`."""
+        return self._dotted(stream_name(domain, entity))
+
+    def checkpoint_uri(self, root: str, domain: str, entity: str) -> str:
+        """A continuous query's checkpoint: `<root>/[ns/]stocks/averages`."""
+        parts = [root.rstrip("/"), *([self.namespace] if self.namespace else [])]
+        return "/".join([*parts, word(domain, "domain"), word(entity, "entity")])
 
     def schema(self, domain: str) -> str:
         """Postgres (and DuckDB) schema of a domain: `[ns_]telemetry`."""

@@ -113,6 +113,8 @@ class Settings(BaseSettings):
 
     # A folder, or s3://..., abfss://..., gs://... with the keys that delta-rs and Spark ask for.
     lake_uri: str | None = None
+    # Where continuous queries keep their state: a folder, or what Hadoop can read.
+    checkpoint_uri: str | None = None
     lake_storage_options: dict[str, SecretStr] = {}
     warehouse_path: Path | None = None
 
@@ -128,6 +130,7 @@ class Settings(BaseSettings):
     mart_interval_seconds: int = Field(default=3600, ge=1)
     slice_max_rows: int = Field(default=500_000, ge=1)
     generator_rate: float | None = Field(default=None, gt=0)
+    query_interval_seconds: float = Field(default=2, gt=0, le=3600)
 
     def __init__(self, **values: Any) -> None:
         try:

@@ -49,6 +49,7 @@ _DETAILS = {
     "reparse": {"token", "run_id", "source_version", "first", "last", "hours"},
     "maintain": {"token", "run_id"},
     "remake": {"token", "run_id", "lost"},
+    "stream": {"token", "run_id", "query", "batch_id"},
 }
 
 
@@ -195,7 +196,8 @@ def _read(
             details["rows"],
             [Touched(datetime.fromisoformat(day), n) for day, n in details["hours"].items()],
         )
-    if details["kind"] in ("repair", "remake"):
+    if details["kind"] in ("repair", "remake", "stream"):
+        # A continuous query's table is what it has given: nothing is derived from it by periods.
         return details["kind"], None, []
     first, last = (datetime.fromisoformat(details[k]) for k in ("first", "last"))
     if details["kind"] == "reparse":

@@ -49,12 +49,13 @@ def decode_batches(
     receipt: the time of this reading stands in for it.
     """
     by_value()
-    now = datetime.now(UTC)
-    believed = (stream.history_start, now + stream.max_future)
 
     def decode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
+        # The time of each batch: a continuous query uses this function for weeks.
+        now = datetime.now(UTC)
+        believed = (stream.history_start, now + stream.max_future)
         columns, normalise = columns_for(stream), normaliser_for(stream)
         for batch in batches:
             broker = _received(batch.column("timestamp"), *believed, now)

@@ -17,6 +17,7 @@ from de_stack.local import (
     kafka,
     postgres,
     spark,
+    streams,
     webserver,
 )
 from de_stack.local.service import Service
@@ -29,6 +30,7 @@ SERVICES: dict[str, Service] = {
         spark,
         collector,
         generator,
+        streams,
         code_server,
         webserver,
         daemon,

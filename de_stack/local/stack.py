@@ -174,6 +174,7 @@ def _remember(home: Path, wanted: list[Service], reserve: Callable[[int], bool],
         known["settings"].pop(name, None)
     known["settings"] |= {
         "lake_uri": str(home / "lake"),
+        "checkpoint_uri": str(home / "checkpoints"),
         "warehouse_path": str(home / "warehouse.duckdb"),
     }
     site = Site(home, known["ports"])

@@ -51,6 +51,11 @@ def session_config(settings: Settings) -> dict[str, str]:
     return {"spark.master": remote, **_DELTA, **_SESSION, **settings.spark_config}
 
 
+def classic_config() -> dict[str, str]:
+    """What a classic session of our own needs, wherever its master is."""
+    return {**_DELTA, **_SESSION}
+
+
 def check_reachable(settings: Settings, timeout_s: float = 2.0) -> None:
     """Fail at once where nobody listens: clients would go on trying, of Connect for ten minutes.
 

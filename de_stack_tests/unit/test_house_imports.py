@@ -31,6 +31,10 @@ MAY_IMPORT = {
         "local starts systems",
     ),
     "sources": ({"settings", "resources", "contracts", *BASE}, "sources make and receive data"),
+    "streaming": (
+        {"flow", "local", "sources", "resources", "contracts", "settings", *BASE},
+        "the host runs queries of any domain, in a process like those of sources",
+    ),
     "scaffold": (
         {"contracts", "sources", *BASE},
         "it reads files as replay does, writes those of a new stream, and calls no system",

@@ -16,3 +16,11 @@ AVERAGES = (
     ("count", "bigint", "bigint", "Trades in the window"),
 )
 AVERAGES_KEY = ("window_name", "stock_name", "window_start")
+TOTALS = (
+    ("stock_name", "string", "text", "Symbol of the stock"),
+    ("trade_type", "string", "text", "Which side the trades were on"),
+    ("max_price", "double", "double precision", "Highest price"),
+    ("avg_quantity", "double", "double precision", "Arithmetic mean of the shares per trade"),
+    ("count", "bigint", "bigint", "Trades"),
+)
+TOTALS_KEY = ("stock_name", "trade_type")

@@ -9,9 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from pyspark.sql import DataFrame
 
 WINDOW = "5 minutes"
+LIVE_WINDOW = "1 minute"
 
 
 def five_minute_stats(measures: DataFrame, grain: str = "hour") -> DataFrame:
@@ -46,5 +49,40 @@ def five_minute_stats(measures: DataFrame, grain: str = "hour") -> DataFrame:
             f.col("p")[1].alias("p90"),
             f.col("p")[2].alias("p99"),
             f.date_trunc(grain, "w.start").alias("event_hour"),
+        )
+    )
+
+
+def live_minutes(measures: DataFrame, watermark: timedelta) -> DataFrame:
+    """Per source, metric and minute: count, extremes, mean, and the newest value with its time.
+
+    Args:
+        measures: a stream (or a table) with the contract's fields.
+        watermark: how far behind the newest measure a stream still waits for others.
+    """
+    from pyspark.sql import functions as f
+
+    return (
+        measures.withWatermark("measured_at", f"{int(watermark.total_seconds())} seconds")
+        .groupBy("source_id", "metric", f.window("measured_at", LIVE_WINDOW).alias("w"))
+        .agg(
+            f.count("value").alias("count"),
+            f.min("value").alias("min"),
+            f.max("value").alias("max"),
+            f.avg("value").alias("mean"),
+            f.max_by("value", "measured_at").alias("last_value"),
+            f.max("measured_at").alias("last_measured_at"),
+        )
+        .select(
+            "source_id",
+            "metric",
+            f.col("w.start").alias("window_start"),
+            f.col("w.end").alias("window_end"),
+            "count",
+            "min",
+            "max",
+            "mean",
+            "last_value",
+            "last_measured_at",
         )
     )

@@ -29,3 +29,16 @@ STATS = (
     ("p99", "double", "double precision", "99th percentile, same method"),
 )
 STATS_KEY = ("source_id", "metric", "window_start")
+LIVE = (
+    ("source_id", "string", "text", "What measured"),
+    ("metric", "string", "text", "What was measured"),
+    ("window_start", "timestamp", "timestamptz", "Start of the minute, included"),
+    ("window_end", "timestamp", "timestamptz", "End of the minute, excluded"),
+    ("count", "bigint", "bigint", "Measures in the minute so far"),
+    ("min", "double", "double precision", "Smallest value, in the metric's unit"),
+    ("max", "double", "double precision", "Largest value, in the metric's unit"),
+    ("mean", "double", "double precision", "Arithmetic mean, in the metric's unit"),
+    ("last_value", "double", "double precision", "Newest value, in the metric's unit"),
+    ("last_measured_at", "timestamp", "timestamptz", "When that was measured"),
+)
+LIVE_KEY = ("source_id", "metric", "window_start")

@@ -1,0 +1,85 @@
+"""A batch -> one Delta commit, fenced by the number of the batch.
+
+Belongs here: appending or replacing, and what the commit says. Does not belong here: making tables
+(`flow.tables`), the ledger.
+
+Delta itself skips a number that a query has committed before (`txnAppId`, `txnVersion`), so that a
+batch that comes again after a crash changes nothing. The commit carries our metadata like any
+other: whoever reads the table next holds its log against the ledger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from de_stack.flow import commits, tables
+from de_stack.naming import asset_name
+from de_stack.resources.lake import Lake
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from de_stack.flow.continuous.query import Batch, Mode
+    from de_stack.settings import Settings
+
+
+@dataclass(frozen=True)
+class LakeSink:
+    """A Delta table `live_<entity>`, in folders by the period of its `time_column`."""
+
+    domain: str
+    entity: str
+    # (name, Spark type, description)
+    columns: tuple[tuple[str, str, str], ...]
+    time_column: str
+    grain: str = "hour"
+    modes: frozenset[Mode] = frozenset(("append", "complete"))
+
+    def target(self, settings: Settings) -> str:
+        """`delta stocks.live_closed_averages`."""
+        schema = settings.names.schema(self.domain)
+        return f"delta {schema}.{asset_name('live', self.entity)}"
+
+    @property
+    def all_columns(self) -> tuple[tuple[str, str, str], ...]:
+        """Its own columns and those of the layout."""
+        return (*self.columns, *tables.LAYOUT)
+
+    def table(self, settings: Settings) -> tables.Table:
+        """The table in this namespace."""
+        return tables.Table(
+            settings.names.table_id(self.domain, "live", self.entity),
+            Lake(settings).uri(self.domain, "live", self.entity),
+            ", ".join(f"`{name}` {kind}" for name, kind, _ in self.all_columns),
+            "event_date",
+            tables.EVENT_STATS,
+            self.grain,
+        )
+
+    def prepare(self, settings: Settings, session: SparkSession) -> None:
+        """Make the table."""
+        tables.create(session, Lake(settings), self.table(settings))
+
+    def write(self, settings: Settings, rows: DataFrame, batch: Batch) -> int | None:
+        """Commit; a number that was committed before is skipped by Delta. Errors: Spark's own."""
+        from pyspark.sql import functions as f
+
+        table = self.table(settings)
+        _, metadata = commits.envelope(
+            "stream", batch.query_id, query=batch.query, batch_id=batch.number
+        )
+        laid_out = rows.withColumn(
+            "event_hour", f.date_trunc(self.grain, self.time_column)
+        ).withColumn("event_date", f.expr(tables.folder_of(self.grain)))
+        (
+            laid_out.select([name for name, _, _ in self.all_columns])
+            .coalesce(1)
+            .write.format("delta")
+            .mode("overwrite" if batch.mode == "complete" else "append")
+            .option("txnAppId", f"stream:{table.table_id}:{batch.query_id}")
+            .option("txnVersion", batch.number)
+            .option("userMetadata", metadata)
+            .save(table.uri)
+        )
+        return None

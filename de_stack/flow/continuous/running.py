@@ -1,0 +1,105 @@
+"""Begins a query: topic -> good rows -> the domain's rule -> sink, batch by batch.
+
+Belongs here: putting the parts together, the order of a batch's steps. Does not belong here: which
+queries run (`streaming`), the session, any one sink.
+
+A batch: Spark writes down its offsets and watermark; the sink takes its rows, once; the ledger
+gets its entry; Spark commits its number. A crash between any two of them repeats the batch with the
+same rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from de_stack.failures import PermanentFailure
+from de_stack.flow import decoding
+from de_stack.flow.continuous.batches import Batches
+from de_stack.flow.continuous.checkpoint import Checkpoint
+from de_stack.flow.continuous.query import Batch, Query
+from de_stack.resources.kafka import Kafka, spark_options
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming.query import StreamingQuery
+
+    from de_stack.settings import Settings
+
+# Parts of a message that good rows are made of.
+_MESSAGE = ("partition", "offset", "timestamp", "key", "headers", "value")
+
+
+def checkpoint_of(settings: Settings, session: SparkSession, query: Query) -> Checkpoint:
+    """Where Spark keeps the state of a query."""
+    root = settings.need("checkpoint_uri")
+    return Checkpoint(session, settings.names.checkpoint_uri(root, query.domain, query.entity))
+
+
+def begin(settings: Settings, session: SparkSession, query: Query) -> StreamingQuery:
+    """Start a query from its checkpoint, or from the oldest message of its topic.
+
+    Raises:
+        PermanentFailure: there is no topic, it was made anew, or the state has another shape.
+        TransientFailure: a system was away.
+    """
+    topic = settings.names.topic(*query.reads.topic)
+    state = Kafka(settings).topic_state(topic)
+    if state is None:
+        raise PermanentFailure(
+            f"read topic {topic}",
+            "there is no such topic",
+            f"{settings.making} makes it",
+            page="no-topic",
+        )
+    name = settings.names.query(query.domain, query.entity)
+    checkpoint, batches = checkpoint_of(settings, session, query), Batches(settings, name)
+    if known := checkpoint.query_id():
+        batches.begin(known, topic, state.topic_id, query.shape)
+    query.sink.prepare(settings, session)
+    entered: set[str] = {known} if known else set()
+
+    def take(rows: DataFrame, number: int) -> None:
+        query_id = checkpoint.query_id()
+        assert query_id is not None  # noqa: S101 - Spark has written it before its first batch
+        if query_id not in entered:
+            batches.begin(query_id, topic, state.topic_id, query.shape)
+            entered.add(query_id)
+        planned = checkpoint.planned(number)
+        written = query.sink.write(settings, rows, Batch(name, query_id, number, query.mode))
+        batches.enter(query_id, planned, written)
+
+    result = query.transform(good_rows(settings, session, query, topic, state.topic_id))
+    return (
+        result.writeStream.queryName(name)
+        .outputMode(query.mode)
+        .option("checkpointLocation", checkpoint.uri)
+        .trigger(processingTime=f"{int(settings.query_interval_seconds * 1000)} milliseconds")
+        .foreachBatch(take)
+        .start()
+    )
+
+
+def good_rows(
+    settings: Settings, session: SparkSession, query: Query, topic: str, topic_id: str
+) -> DataFrame:
+    """The messages of the topic that hold their contract, as a stream.
+
+    Bad ones are left to the landing, which keeps them and says why.
+    """
+    messages = (
+        session.readStream.format("kafka")
+        .options(**spark_options(settings))
+        .option("subscribe", topic)
+        .option("startingOffsets", "earliest")
+        .option("maxOffsetsPerTrigger", settings.slice_max_rows)
+        .option("includeHeaders", "true")
+        .option("failOnDataLoss", "true")
+        .load()
+        .select(*_MESSAGE)
+    )
+    decoded = messages.mapInArrow(
+        decoding.decode_batches(query.reads, topic_id), decoding.decoded_ddl(query.reads)
+    )
+    return decoded.where("error is null").select(
+        "event_id", "broker_time", "partition", "offset", "record.*"
+    )

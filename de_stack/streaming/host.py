@@ -1,0 +1,151 @@
+"""Runs the queries that are wanted, on one driver, until told to stop.
+
+Belongs here: the loop, what is told of it (ledger, status file). Does not belong here: one query's
+life (`hosted.py`), the driver (`session.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from de_stack.failures import Failure, TransientFailure
+from de_stack.flow.continuous.batches import Batches
+from de_stack.flow.continuous.running import begin, checkpoint_of
+from de_stack.streaming.hosted import Hosted
+from de_stack.streaming.wanted import Wanted, write_whole
+
+if TYPE_CHECKING:
+    import threading
+
+    from pyspark.sql import SparkSession
+    from pyspark.sql.streaming.query import StreamingQuery
+
+    from de_stack.flow.continuous.query import Query
+    from de_stack.settings import Settings
+
+log = logging.getLogger(__name__)
+_LOOK_S = 0.5
+_TIDY_S = 3600.0
+# Parity is asked of rows as long as the topic may have them.
+_MARGIN = timedelta(days=1)
+
+
+class Host:
+    """All queries of one process."""
+
+    def __init__(self, settings: Settings, session: SparkSession, queries: Mapping[str, Query]):
+        self._settings, self._session = settings, session
+        self.hosted = {name: Hosted(query) for name, query in queries.items()}
+        self._queries = queries
+        self._wanted = Wanted(settings.home)
+        self._tidied = 0.0
+
+    def run(self, stop: threading.Event, only: frozenset[str] = frozenset()) -> None:
+        """Until told to stop. `only`: these queries, whatever the file says.
+
+        Raises:
+            TransientFailure: Spark's driver has gone: another process has to begin.
+        """
+        try:
+            while not stop.is_set():
+                wanted = sorted(only) if only else self._wanted.names(self._queries)
+                self.step(frozenset(wanted), time.monotonic())
+                stop.wait(_LOOK_S)
+        finally:
+            for hosted in self.hosted.values():
+                _gently(hosted.end)
+            self._tell()
+
+    def step(self, wanted: frozenset[str], now: float) -> None:
+        """One look at everything."""
+        self._check_driver()
+        for name, hosted in self.hosted.items():
+            news = hosted.look(now)
+            if name not in wanted:
+                if hosted.state != "stopped":
+                    hosted.end()
+            else:
+                hosted.begin(self._start, now)
+            try:
+                self._batches(hosted.query).measure(news)
+            except Failure as failure:
+                # Only figures for people are lost: which batch had what is entered by the query.
+                log.warning("figures were not entered", extra={"why": str(failure)})
+        if now - self._tidied > _TIDY_S:
+            self._tidied = now
+            _gently(self._tidy)
+        self._tell()
+
+    def _start(self, query: Query) -> StreamingQuery:
+        if self._wanted.is_anew(query.name):
+            suffix = f"before-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+            moved = checkpoint_of(self._settings, self._session, query).move_away(suffix)
+            self._wanted.done_anew(query.name)
+            log.info("begins anew", extra={"query": query.name, "old_checkpoint": moved})
+        self._session.sparkContext.setLocalProperty("spark.scheduler.pool", query.name)
+        return begin(self._settings, self._session, query)
+
+    def _batches(self, query: Query) -> Batches:
+        return Batches(self._settings, self._settings.names.query(query.domain, query.entity))
+
+    def _tidy(self) -> None:
+        for hosted in self.hosted.values():
+            keep = hosted.query.reads.retention + _MARGIN
+            self._batches(hosted.query).forget_before(datetime.now(UTC), keep)
+
+    def _check_driver(self) -> None:
+        gateway: Any = self._session.sparkContext._gateway  # noqa: SLF001
+        process = gateway.proc
+        if process.poll() is not None:
+            raise TransientFailure(
+                "run continuous queries",
+                f"Spark's driver has ended with code {process.returncode}",
+                "it is begun again; `de-stack logs streams` says why",
+                page="stream-query",
+            )
+
+    def _tell(self) -> None:
+        path = status_path(self._settings.home)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        queries = {name: _told(hosted) for name, hosted in self.hosted.items()}
+        write_whole(
+            path, {"pid": os.getpid(), "at": datetime.now(UTC).isoformat(), "queries": queries}
+        )
+
+
+def status_path(home: Path) -> Path:
+    """The file in which a host says how its queries are, twice a second."""
+    return home / "streams" / "status.json"
+
+
+def _told(hosted: Hosted) -> dict[str, Any]:
+    from de_stack.streaming import progress
+
+    told: dict[str, Any] = {
+        "state": hosted.state,
+        "error": hosted.error,
+        "restarts": hosted.restarts,
+    }
+    if hosted.last:
+        found = progress.measured(hosted.last)
+        moment = progress.watermark(hosted.last)
+        told |= {
+            **vars(found),
+            "watermark": moment.isoformat() if moment else None,
+            "at": hosted.last["timestamp"],
+        }
+    return told
+
+
+def _gently(call: Callable[[], None]) -> None:
+    """What is only tidying up must not end the host, and is not passed over."""
+    try:
+        call()
+    except Exception as error:  # noqa: BLE001 - of Spark, Py4J, Postgres; the log has it
+        log.warning("went wrong while tidying up", extra={"why": str(error)[:500]})

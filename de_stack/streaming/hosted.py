@@ -1,0 +1,116 @@
+"""One query in the host: begun, failed, begun again, stopped.
+
+Belongs here: the states of a query and what moves it from one to the next. Does not belong here:
+which are wanted (`host.py`), what a query is (`flow.continuous`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from de_stack.failures import Failure, PermanentFailure
+from de_stack.streaming import progress
+
+if TYPE_CHECKING:
+    from pyspark.sql.streaming.query import StreamingQuery
+
+    from de_stack.flow.continuous.batches import Measured
+    from de_stack.flow.continuous.query import Query
+
+log = logging.getLogger(__name__)
+State = Literal["stopped", "running", "retrying", "failed"]
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
+_LAST_BATCH_S = 5.0
+# What Spark and we say of what no retry mends.
+_FOR_GOOD = ("(a retry cannot help)", "KAFKA_DATA_LOSS", "STATE_STORE_KEY_SCHEMA", "[STATE_STORE_")
+
+
+@dataclass
+class Hosted:
+    """A query that is wanted, or was. Times are those of a monotonic clock, in seconds."""
+
+    query: Query
+    state: State = "stopped"
+    error: str = ""
+    restarts: int = 0
+    last: dict[str, Any] = field(default_factory=dict)
+    input_rows: int = 0
+    dropped_rows: int = 0
+    _running: StreamingQuery | None = None
+    _wait_s: float = FIRST_WAIT_S
+    _not_before: float = 0.0
+    _told: tuple[str, int] = ("", -1)
+
+    def begin(self, start: Callable[[Query], StreamingQuery], now: float) -> None:
+        """Start it, unless it runs, has failed for good, or has to wait after a failure."""
+        if self.state in ("running", "failed") or now < self._not_before:
+            return
+        try:
+            self._running = start(self.query)
+        except PermanentFailure as failure:
+            self._failed(str(failure), now, for_good=True)
+        except Failure as failure:
+            self._failed(str(failure), now, for_good=False)
+        else:
+            self.state = "running"
+            log.info("query begun", extra={"query": self.query.name, "restarts": self.restarts})
+
+    def look(self, now: float) -> list[Measured]:
+        """What has been done since the last look; a query that ended by itself has failed."""
+        if self._running is None:
+            return []
+        found = [progress.plain(p) for p in self._running.recentProgress]
+        done = [p for p in found if progress.has_run(p)]
+        if done:
+            self.last = done[-1]
+        news = [m for m in map(progress.measured, done) if self._is_news(m)]
+        if news:
+            self._told = (news[-1].query_id, news[-1].batch_id)
+            self.input_rows += sum(m.input_rows for m in news)
+            self.dropped_rows += sum(m.dropped_rows for m in news)
+            self.error, self._wait_s = "", FIRST_WAIT_S
+        if not self._running.isActive:
+            error = self._running.exception()
+            self._running = None
+            text = _why(str(error) if error else "it ended without a word")
+            self._failed(text, now, for_good=any(word in text for word in _FOR_GOOD))
+        return news
+
+    def _is_news(self, found: Measured) -> bool:
+        query_id, number = self._told
+        return found.query_id != query_id or found.batch_id > number
+
+    def end(self) -> None:
+        """Stop it; a batch that is under way after some seconds is repeated at the next start."""
+        if self._running is not None:
+            # A batch that is broken off is said by Spark as a failure, with all its stacks.
+            deadline = time.monotonic() + _LAST_BATCH_S
+            while self._running.status["isTriggerActive"] and time.monotonic() < deadline:
+                time.sleep(0.02)
+            self._running.stop()
+            self._running = None
+            log.info("query stopped", extra={"query": self.query.name})
+        self.state, self.error, self._wait_s, self._not_before = "stopped", "", FIRST_WAIT_S, 0.0
+
+    def _failed(self, text: str, now: float, *, for_good: bool) -> None:
+        self.error = text
+        self.state = "failed" if for_good else "retrying"
+        told = {"query": self.query.name, "why": text}
+        if for_good:
+            log.error("query failed", extra=told)
+            return
+        log.warning("query failed, trying again", extra={**told, "in_s": self._wait_s})
+        self.restarts += 1
+        self._not_before = now + self._wait_s
+        self._wait_s = min(self._wait_s * 2, LONGEST_WAIT_S)
+
+
+def _why(text: str) -> str:
+    """The sentence in Spark's account of an exception: ours, where one of ours was raised."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    ours = [line for line in lines if "de_stack.failures." in line or "Failure: " in line]
+    return (ours[-1] if ours else lines[0] if lines else text)[:1000]

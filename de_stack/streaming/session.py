@@ -1,0 +1,96 @@
+"""The Spark driver of the queries: classic, in this process and a JVM below it.
+
+Belongs here: its configuration. Does not belong here: queries, the Connect server that the assets
+use (`local/spark.py`).
+
+Not the Connect server: a batch of a query must not wait for a landing, a landing that fills the
+heap must not take the queries along, and what takes a batch is our own Python in this process. When
+the process is killed, its JVM sees the end of its input and goes, too.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from de_stack.local import jars, java
+from de_stack.local.service import LOOPBACK
+from de_stack.local.spark_home import spark_home
+from de_stack.resources.spark import classic_config
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from de_stack.settings import Settings
+
+_HERE = "local[2]"
+_JVM = "-XX:+UseSerialGC -XX:-UsePerfData"
+_CONFIG = {
+    "spark.driver.memory": "640m",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    # A long query must not keep the others waiting.
+    "spark.scheduler.mode": "FAIR",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.default.parallelism": "2",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    # State outside the heap, and changes of it as small files: the default keeps all of it in the
+    # heap and writes snapshots. Both numbers are frozen into a checkpoint at its first start.
+    "spark.sql.streaming.stateStore.providerClass": (
+        "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
+    ),
+    "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+    "spark.sql.streaming.stateStore.rocksdb.boundedMemoryUsage": "true",
+    "spark.sql.streaming.stateStore.rocksdb.maxMemoryUsageMB": "128",
+    "spark.sql.streaming.numRecentProgressUpdates": "200",
+    # What a driver that runs for weeks keeps must be bounded.
+    "spark.ui.retainedJobs": "20",
+    "spark.ui.retainedStages": "20",
+    "spark.ui.retainedTasks": "200",
+    "spark.sql.ui.retainedExecutions": "5",
+    "spark.cleaner.periodicGC.interval": "5min",
+}
+
+
+def open_driver(settings: Settings, tmp: Path, log4j: Path | None = None) -> SparkSession:
+    """Start the driver; on a cluster where the settings name a master, here otherwise.
+
+    Args:
+        settings: where Spark's master and the lake are.
+        tmp: folder for what Spark and its JVM unpack.
+        log4j: configuration of its log; Spark's own without it.
+    """
+    from pyspark.sql import SparkSession
+
+    os.environ |= {
+        "JAVA_HOME": str(java.find().home),
+        "SPARK_HOME": str(spark_home()),
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "SPARK_LOCAL_DIRS": str(tmp),
+    }
+    remote = settings.spark_remote or ""
+    is_here = settings.profile == "embedded" or remote.startswith("sc://") or not remote
+    ours = list(map(str, jars.class_path("spark")))
+    config = classic_config() | _CONFIG
+    options = f'{_JVM} "-Djava.io.tmpdir={tmp}"'
+    if log4j is not None:
+        options += f' "-Dlog4j2.configurationFile={log4j}"'
+    config["spark.driver.extraJavaOptions"] = options
+    if is_here:
+        os.environ |= {"SPARK_LOCAL_IP": LOOPBACK, "SPARK_CONF_DIR": str(tmp)}
+        config |= {
+            "spark.master": _HERE,
+            "spark.driver.host": LOOPBACK,
+            "spark.driver.bindAddress": LOOPBACK,
+            "spark.driver.extraClassPath": ":".join(ours),
+        }
+    else:
+        config |= {"spark.master": remote, "spark.jars": ",".join(ours)}
+    config |= settings.spark_config
+    builder = SparkSession.builder.appName("de_stack queries")
+    for name, value in config.items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()
