@@ -5,6 +5,21 @@ Belongs here: which checks there are. Does not belong here: how they count (`flo
 
 from de_stack.contracts import load_stream
 from de_stack.defs.stocks.serve import MOVING_AVERAGES, TICKS
+from de_stack.defs.stocks.stream import AVERAGES
+from de_stack.flow.continuous.parity_tables import Sides
+from de_stack.orchestration.query_assets import parity_check
 from de_stack.orchestration.standard_checks import checks
 
-CHECKS = [*checks(TICKS, [MOVING_AVERAGES]), *checks(load_stream("stocks.averages"))]
+RESULTS = load_stream("stocks.averages")
+CHECKS = [*checks(TICKS, [MOVING_AVERAGES]), *checks(RESULTS)]
+PARITY = Sides(
+    AVERAGES,
+    RESULTS,
+    MOVING_AVERAGES,
+    value="price",
+    result=(
+        *("window_name", "stock_name", "window_start", "window_end"),
+        *("avg_price", "min_price", "max_price", "count"),
+    ),
+)
+equals_continuous = parity_check(PARITY)

@@ -16,10 +16,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from de_stack.failures import PermanentFailure
+from de_stack.flow.continuous.checkpoint import Planned
 from de_stack.resources.postgres import Postgres
 
 if TYPE_CHECKING:
-    from de_stack.flow.continuous.checkpoint import Planned
+    from de_stack.resources.kafka import TopicState
     from de_stack.settings import Settings
 
 _ENTER = """
@@ -49,13 +50,23 @@ class Measured:
     duration_ms: int
 
 
+@dataclass(frozen=True)
+class History:
+    """A checkpoint's batches, oldest first; `starts` is where its first one began."""
+
+    query_id: str
+    topic_id: str
+    starts: dict[int, int]
+    batches: list[Planned]
+
+
 class Batches:
     """Batches of one query of a namespace. Each call is one transaction."""
 
     def __init__(self, settings: Settings, query: str) -> None:
         self._postgres, self.query = Postgres(settings, "ledger"), query
 
-    def begin(self, query_id: str, topic: str, topic_id: str, shape: tuple[str, ...]) -> None:
+    def begin(self, query_id: str, state: TopicState, shape: tuple[str, ...]) -> None:
         """Enter that a checkpoint is used, or hold it against what it was made with.
 
         Raises:
@@ -64,9 +75,9 @@ class Batches:
         tried, text = f"start query {self.query}", json.dumps(shape)
         with self._postgres.transaction(tried) as db:
             db.execute(
-                "insert into ledger.queries (query, query_id, topic, topic_id, shape) "
-                "values (%s, %s, %s, %s, %s) on conflict (query, query_id) do nothing",
-                (self.query, query_id, topic, topic_id, text),
+                "insert into ledger.queries (query, query_id, topic, topic_id, starts, shape) "
+                "values (%s, %s, %s, %s, %s, %s) on conflict (query, query_id) do nothing",
+                (self.query, query_id, state.topic, state.topic_id, _json(state.begin), text),
             )
             row = db.execute(
                 "select topic_id, shape from ledger.queries where query = %s and query_id = %s",
@@ -75,9 +86,12 @@ class Batches:
         if row is None:
             raise PermanentFailure(tried, "the ledger did not keep its entry", page="stream-query")
         fix = "begin anew: `de-stack stream start NAME --anew` (from the oldest row in the topic)"
-        if row[0] != topic_id:
-            got = f"topic {topic} was made anew: the checkpoint is of topic id {row[0]}"
-            raise PermanentFailure(tried, f"{got}, the broker has {topic_id}", fix, "stream-query")
+        if row[0] != state.topic_id:
+            got = (
+                f"topic {state.topic} was made anew: the checkpoint is of topic id {row[0]}, "
+                f"the broker has {state.topic_id}"
+            )
+            raise PermanentFailure(tried, got, fix, page="stream-query")
         if row[1] != json.loads(text):
             got = f"its state was made with {row[1]}, now it is {json.loads(text)}"
             raise PermanentFailure(tried, got, fix, page="stream-query")
@@ -89,8 +103,8 @@ class Batches:
             PermanentFailure: the ledger knows another batch of this number.
         """
         tried = f"enter batch {planned.number} of {self.query}"
-        ends = json.dumps({str(p): o for p, o in sorted(planned.ends.items())})
-        values = (self.query, query_id, planned.number, planned.watermark_ms, ends, written)
+        ends = (planned.watermark_ms, _json(planned.ends))
+        values = (self.query, query_id, planned.number, *ends, written)
         with self._postgres.transaction(tried) as db:
             if db.execute(_ENTER.encode(), values).fetchone() is None:
                 got = "the ledger knows one with other offsets or another watermark"
@@ -130,6 +144,28 @@ class Batches:
                 .fetchone()
             )
 
+    def history(self) -> History | None:
+        """All known batches of the checkpoint that was begun last; None before its first."""
+        with self._postgres.transaction(f"read batches of {self.query}") as db:
+            begun = db.execute(
+                "select query_id, topic_id, starts from ledger.queries where query = %s "
+                "order by begun_at desc limit 1",
+                (self.query,),
+            ).fetchone()
+            if begun is None:
+                return None
+            rows = db.execute(
+                "select batch_id, watermark_ms, ends from ledger.query_batches "
+                "where query = %s and query_id = %s order by batch_id",
+                (self.query, begun[0]),
+            ).fetchall()
+        starts = {int(p): int(o) for p, o in begun[2].items()}
+        found = [
+            Planned(number, watermark, {int(p): int(o) for p, o in ends.items()})
+            for number, watermark, ends in rows
+        ]
+        return History(begun[0], begun[1], starts, found)
+
     def forget_before(self, moment: datetime, keep: timedelta) -> int:
         """Remove entries that are older than anybody asks for; how many."""
         with self._postgres.transaction(f"forget old batches of {self.query}") as db:
@@ -139,3 +175,7 @@ class Batches:
                 "where (o.query, o.query_id) = (b.query, b.query_id))",
                 (self.query, moment - keep),
             ).rowcount
+
+
+def _json(offsets: dict[int, int]) -> str:
+    return json.dumps({str(p): o for p, o in sorted(offsets.items())})

@@ -54,7 +54,7 @@ def begin(settings: Settings, session: SparkSession, query: Query) -> StreamingQ
     name = settings.names.query(query.domain, query.entity)
     checkpoint, batches = checkpoint_of(settings, session, query), Batches(settings, name)
     if known := checkpoint.query_id():
-        batches.begin(known, topic, state.topic_id, query.shape)
+        batches.begin(known, state, query.shape)
     query.sink.prepare(settings, session)
     entered: set[str] = {known} if known else set()
 
@@ -62,7 +62,7 @@ def begin(settings: Settings, session: SparkSession, query: Query) -> StreamingQ
         query_id = checkpoint.query_id()
         assert query_id is not None  # noqa: S101 - Spark has written it before its first batch
         if query_id not in entered:
-            batches.begin(query_id, topic, state.topic_id, query.shape)
+            batches.begin(query_id, state, query.shape)
             entered.add(query_id)
         planned = checkpoint.planned(number)
         written = query.sink.write(settings, rows, Batch(name, query_id, number, query.mode))

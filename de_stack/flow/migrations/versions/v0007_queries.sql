@@ -1,7 +1,8 @@
--- Checkpoints of continuous queries: which topic they count offsets of, what their state is made of.
+-- Checkpoints of continuous queries: which topic they count offsets of and from where on, what their
+-- state is made of.
 create table ledger.queries (
     query text not null, query_id text not null, topic text not null, topic_id text not null,
-    shape jsonb not null, begun_at timestamptz not null default now(),
+    starts jsonb not null, shape jsonb not null, begun_at timestamptz not null default now(),
     primary key (query, query_id));
 
 -- Each batch of a checkpoint, entered when its sink has it. Rows of batch n are late for windows that

@@ -1,0 +1,157 @@
+"""Does a continuous query say what the batch path says, and why not, where it does not.
+
+Belongs here: the comparison of closed windows, from what landed and the query's own batches. Does
+not belong here: Dagster's check results (`orchestration`), entering batches (`batches.py`).
+
+A query leaves out rows of windows that have closed, so its numbers may differ from those of the
+batch path, which has all rows. Which rows those are follows from the query's batches: a row lies in
+the batch whose offsets it lies in, and is late for a window that ends by the watermark of the batch
+before. So what the query must have given is computed, to the row. A difference between query and
+batch path is explained where it comes from such rows (or from an event that the topic has twice,
+which the batch path counts once), and only then.
+
+Compared are windows that are settled: the results of all batches that close them have landed, and
+so have all rows of those batches.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from de_stack import partitions
+from de_stack.flow.continuous.batches import Batches
+from de_stack.flow.continuous.parity_tables import Sides, settled, settled_table, tables_of
+from de_stack.flow.continuous.topic_sink import BATCH_HEADER
+from de_stack.resources.duckdb_memory import ask
+
+if TYPE_CHECKING:
+    from de_stack.settings import Settings
+
+_CLOSE = 1e-9
+_US = timedelta(microseconds=1)
+
+
+@dataclass
+class Parity:
+    """What was found. `wrong`: differences that nothing explains, the first in time first."""
+
+    windows: int = 0
+    equal: int = 0
+    explained_by_late_rows: int = 0
+    explained_by_repeated_events: int = 0
+    late_rows: int = 0
+    not_read_by_query: int = 0
+    sent_more_than_once: int = 0
+    batch_path_is_behind: bool = False
+    settled_until: datetime | None = None
+    wrong: list[str] = field(default_factory=list)
+
+
+def compare(settings: Settings, sides: Sides, first: datetime, last: datetime) -> Parity:
+    """Compare the settled windows that end in the event periods first..last.
+
+    Raises:
+        PermanentFailure: a log disagrees with the ledger, or a file is gone.
+        TransientFailure: a system was away.
+    """
+    found, stream = Parity(), sides.query.reads
+    name = settings.names.query(sides.query.domain, sides.query.entity)
+    history = Batches(settings, name).history()
+    if history is None or not history.batches:
+        return found
+    until = settled(settings, sides, history)
+    if not until:
+        return found
+    found.settled_until = _moment(min(until.values()))
+    for start in partitions.expand(first, last, stream.grain):
+        tables, found.batch_path_is_behind = tables_of(settings, sides, history, start)
+        if tables is None:
+            continue
+        past = partitions.after(start, stream.grain)
+        rows = ask(
+            f"compare {name} with {sides.gold.name}",
+            tables | {"settled": settled_table(until)},
+            _sql(),
+            {
+                "first_us": _us(start),
+                "past_us": _us(past),
+                "all_until_us": min(until.values()),
+                "query_id": history.query_id,
+                "header": BATCH_HEADER,
+            },
+        )
+        for row in rows.to_pylist():
+            _judge(found, row, behind=found.batch_path_is_behind)
+    return found
+
+
+def _judge(found: Parity, row: dict[str, Any], *, behind: bool) -> None:
+    if row["unread"]:
+        found.not_read_by_query += 1
+        return
+    found.windows += 1
+    found.late_rows += row["late"] or 0
+    found.sent_more_than_once += (row["messages"] or 0) > 1
+    where = f"{row['window_name']} {row['key']} {row['window_start'].isoformat()}"
+    if (row["versions"] or 0) > 1:
+        found.wrong.append(f"{where}: the query has sent {row['versions']} different results")
+        return
+    expected, given, held = (_side(row, name) for name in ("expected", "given", "held"))
+    if not _is_equal(expected, given):
+        late = f", {row['late']} late rows left out" if row["late"] else ""
+        found.wrong.append(
+            f"{where}: the query gave {_text(given)}, its batches hold {_text(expected)}{late}"
+        )
+    elif behind or _is_equal(given, held):
+        found.equal += 1
+    elif row["late"]:
+        found.explained_by_late_rows += 1
+    elif row["twice"]:
+        found.explained_by_repeated_events += 1
+    else:
+        found.wrong.append(
+            f"{where}: the query gave {_text(given)}, the batch path holds {_text(held)}"
+        )
+
+
+_Side = tuple[int, float, float, float] | None
+
+
+def _side(row: dict[str, Any], name: str) -> _Side:
+    """Rows, average, lowest, highest; None where there is no such window."""
+    if not row[f"{name}_rows"]:
+        return None
+    return row[f"{name}_rows"], row[name], row[f"{name}_min"], row[f"{name}_max"]
+
+
+def _is_equal(one: _Side, other: _Side) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one[0] == other[0] and all(
+        math.isclose(a, b, rel_tol=_CLOSE, abs_tol=_CLOSE)
+        for a, b in zip(one[1:], other[1:], strict=True)
+    )
+
+
+def _text(side: _Side) -> str:
+    if side is None:
+        return "nothing"
+    return f"{side[0]} rows, average {side[1]!r}, from {side[2]!r} to {side[3]!r}"
+
+
+@cache
+def _sql() -> str:
+    return Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+
+
+def _us(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=moment.tzinfo)) // _US
+
+
+def _moment(us: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + us * _US
