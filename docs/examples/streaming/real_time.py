@@ -18,8 +18,8 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -43,11 +43,10 @@ _STAMPED = {"message.timestamp.type": "LogAppendTime"}
 _DEADLINE_S = 30
 
 
-@dataclass(frozen=True)
-class Latency:
-    """Milliseconds between the brokers' stamps of `count` records."""
+class Latency(NamedTuple):
+    """Milliseconds between the broker's stamps of so many records."""
 
-    count: int
+    records: int
     p50: int
     p99: int
     longest: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import tempfile
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
@@ -65,25 +66,30 @@ def _connected(remote: str) -> SparkSession:
 def _of_its_own(needs_kafka: bool) -> SparkSession:
     from de_stack.local import jars, java
 
-    # It logs the call that Ctrl-C breaks off.
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    # Py4J writes the call that Ctrl-C broke off into the root's log.
+    logging.getLogger().setLevel(logging.CRITICAL)
     os.environ["JAVA_HOME"] = str(java.find().home)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     # Workers that run Python must have what is installed here.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     from pyspark.sql import SparkSession
 
+    # The second compiler costs more than it gives back in a program of some seconds.
+    options = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
     errors_only = f'"-Dlog4j2.configurationFile={DATA / "log4j2.properties"}"'
     builder = (
         SparkSession.builder.master("local[2]")
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.driver.extraJavaOptions", f"-XX:+UseSerialGC {errors_only}")
+        .config("spark.driver.extraJavaOptions", f"{options} {errors_only}")
     )
     if needs_kafka:
         class_path = ":".join(map(str, jars.class_path("spark")))
         builder = builder.config("spark.driver.extraClassPath", class_path)
-    return builder.getOrCreate()
+    spark = builder.getOrCreate()
+    # PySpark's own handler fails all jobs first, each with a page of errors; we stop the queries.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    return spark
 
 
 @contextmanager
