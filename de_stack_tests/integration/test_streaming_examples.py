@@ -27,6 +27,8 @@ from de_stack.settings import Settings
 from de_stack_tests.services import REPOSITORY
 
 FOLDER = REPOSITORY / "docs" / "examples" / "streaming"
+STORE = "spark.sql.streaming.stateStore.providerClass"
+STORES = "org.apache.spark.sql.execution.streaming.state"
 PROGRAMS = sorted(p.stem for p in FOLDER.glob("*.py") if "def main" in p.read_text())
 
 
@@ -56,12 +58,13 @@ def example() -> Iterator[Callable[[str], ModuleType]]:
 
 @pytest.fixture(scope="module")
 def spark(stack: Settings) -> Iterator[Any]:
-    """A session of its own, set up as `running.session` does."""
+    """A session of its own, set up as `running.session` does, with Spark's default state store."""
     from pyspark.sql import SparkSession
 
     made = SparkSession.builder.remote(stack.need("spark_remote")).create()  # type: ignore[attr-defined]
     made.conf.set("spark.sql.shuffle.partitions", "2")
     made.conf.set("spark.sql.session.timeZone", "UTC")
+    made.conf.set(STORE, f"{STORES}.HDFSBackedStateStoreProvider")
     yield made
     made.stop()
 
@@ -376,7 +379,7 @@ def test_a_price_by_volume_goes_on_from_batch_to_batch(spark, example, running, 
             ("ANZ", pytest.approx(anz / 1694, abs=1e-9), 1694),
         ]
     finally:
-        spark.conf.unset("spark.sql.streaming.stateStore.providerClass")
+        spark.conf.set(STORE, f"{STORES}.HDFSBackedStateStoreProvider")
 
 
 @pytest.mark.parametrize("mode", ["real-time", "continuous", "micro-batch"])
@@ -433,3 +436,65 @@ def test_every_example_is_in_the_table_of_the_page() -> None:
     for name in PROGRAMS:
         assert f"(examples/streaming/{name}.py)" in page
     assert Path(FOLDER / "data" / "nine_ticks.csv").read_text().count("\n") == 9
+
+
+# What the page says is refused, in its words.
+REFUSED = {
+    "session windows in update": "STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION",
+    "state on the default store": "UNSUPPORTED_FEATURE.STORE_BACKEND_NOT_SUPPORTED_FOR_TWS",
+    "files without a schema": "Schema must be specified",
+    "real-time in append": "STREAMING_REAL_TIME_MODE.OUTPUT_MODE_NOT_SUPPORTED",
+    "real-time aggregate": "STREAMING_REAL_TIME_MODE.OPERATOR_OR_SINK_NOT_IN_ALLOWLIST",
+    "real-time into memory": "STREAMING_REAL_TIME_MODE.OPERATOR_OR_SINK_NOT_IN_ALLOWLIST",
+    "continuous aggregate": "Continuous processing does not support Aggregate operations",
+}
+
+
+@pytest.mark.parametrize("tried", REFUSED)
+def test_what_the_page_calls_refused_is_refused(
+    spark, example, stack, tmp_path, running, tried
+) -> None:
+    from pyspark.errors import PySparkException
+
+    page = (REPOSITORY / "docs" / "streaming-forms.md").read_text(encoding="utf-8")
+    real_time, shared = example("real_time"), example("session_windows")
+    shared.put(tmp_path / "in", "nine.csv", shared.NINE)
+    servers = {"kafka.bootstrap.servers": stack.need("kafka_bootstrap")}
+
+    def start(rows: Any, mode: str, sink: str = "memory", **trigger: str) -> None:
+        place = str(tmp_path / "checkpoint")
+        writer = rows.writeStream.outputMode(mode).format(sink).queryName("refused")
+        writer = writer.options(**servers).option("topic", topic)
+        if trigger:
+            writer = writer.option("checkpointLocation", place).trigger(**trigger)
+        query = writer.start()
+        running.append(query)
+        # Some are refused when their first batch is planned.
+        if trigger:
+            query.awaitTermination(20)
+        else:
+            query.processAllAvailable()
+
+    with real_time.topics(stack) as (topic, _):
+        records = spark.readStream.format("kafka").options(**servers).option("subscribe", topic)
+        values = records.load().select("value")
+        grouped = values.groupBy("value").count().select("value")
+        ticks = shared.read_ticks(spark, tmp_path / "in")
+        attempts: dict[str, Callable[[], None]] = {
+            "session windows in update": lambda: start(shared.per_session(ticks), "update"),
+            "state on the default store": lambda: start(
+                example("vwap_state").vwap(ticks), "update"
+            ),
+            "files without a schema": lambda: start(
+                spark.readStream.csv(str(tmp_path / "in")), "append"
+            ),
+            "real-time in append": lambda: start(values, "append", "kafka", realTime="5 seconds"),
+            "real-time aggregate": lambda: start(grouped, "update", "kafka", realTime="5 seconds"),
+            "real-time into memory": lambda: start(values, "update", realTime="5 seconds"),
+            "continuous aggregate": lambda: start(
+                grouped, "update", "kafka", continuous="1 second"
+            ),
+        }
+        with pytest.raises(PySparkException) as said:
+            attempts[tried]()
+    assert REFUSED[tried] in str(said.value) and REFUSED[tried] in page
