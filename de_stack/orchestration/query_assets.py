@@ -72,7 +72,6 @@ def observe_sensor(domain: str, queries: Sequence[Query]) -> dg.SensorDefinition
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Observes what the continuous queries of {domain} keep: batch, rows, "
         "watermark, state, lag, rows that were too late.",
-        target=dg.AssetSelection.assets(*(key_of(query) for query in queries)),
     )
     def sensor(
         context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
