@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from de_stack.contracts.csv_line import BadLine, Read, line_reader
 from de_stack.contracts.decode import decoder_for, may_repeat, parts_of
 from de_stack.contracts.message import message_type, value_at
 from de_stack.contracts.strict import MAX_DEPTH, not_text, too_deep
@@ -48,9 +49,12 @@ def columns_for(stream: Stream) -> Callable[[pa.Array, pa.Array], Columns]:
     blank = kind(**dict.fromkeys(kind.__struct_fields__))
     types = {f.name: arrow_types()[f.type] for f in stream.fields}
     fields = [pa.field(name, type_) for name, type_ in types.items()]
+    read_line = line_reader(stream)
 
     def decode(values: pa.Array, received: pa.Array) -> Columns:
         raw: Raw = values.to_pylist()
+        if read_line is not None and not _begin_all(values, b"{"):
+            raw = [value and _message(read_line, value) for value in raw]
         messages, suspects = _parsed(parse, raw, blank)
         found = {name: _values(messages, at) for name, at in attributes.items()}
         arrays = {name: pa.array(found[name], types[name]) for name in types}
@@ -93,6 +97,19 @@ def arrow_types() -> dict[str, pa.DataType]:
         "timestamp": pa.timestamp("us", "UTC"),
         "date": pa.date32(),
     }
+
+
+def _begin_all(values: pa.Array, first: bytes) -> bool:
+    pc = kernels()
+    return bool(pc.all(pc.starts_with(values, first)).as_py())
+
+
+def _message(read_line: Read, value: bytes) -> bytes:
+    """The JSON of a line; a bad line as it is: no parser lets it pass, and the decoder says why."""
+    try:
+        return read_line(value)
+    except BadLine:
+        return value
 
 
 def _parsed(parse: Callable[[Any], Any], raw: Raw, blank: Any) -> tuple[list[Any], set[int]]:

@@ -5,7 +5,8 @@ can never disagree. Does not belong here: Kafka, Spark, what happens to a bad me
 
 Strict means: NaN, 1e400, trailing bytes, bytes that are no UTF-8, a missing required field, a
 duplicate key, a year over 9999, a time without a zone are all errors. Unknown fields pass (the raw
-message keeps them), whatever well-formed JSON is in them.
+message keeps them), whatever well-formed JSON is in them. A line of CSV, where the contract has a
+form for it, is judged as the JSON message that it stands for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from de_stack.contracts.csv_line import BadLine, line_reader
 from de_stack.contracts.message import message_type, value_at
 from de_stack.contracts.model import Stream
 from de_stack.contracts.strict import MAX_DEPTH, duplicate_key, not_text, too_deep
@@ -51,10 +53,16 @@ def decoder_for(stream: Stream) -> Decode:
     decoder = msgspec.json.Decoder(kind, strict=True)
     paths = [f.path for f in stream.fields]
     names = parts_of(stream)
+    read_line = line_reader(stream)
 
     def decode(value: bytes | None, received: datetime) -> Decoded:
         if value is None:
             return Decoded(None, "tombstone", None, "the message has no value")
+        if read_line is not None:
+            try:
+                value = read_line(value)
+            except BadLine as bad:
+                return Decoded(None, bad.code, None, bad.reason)
         if fault := not_text(value):
             return Decoded(None, "malformed", None, fault)
         if too_deep(value):

@@ -26,7 +26,9 @@ def message_key(names: tuple[str, ...], record: dict[str, Any]) -> bytes:
     return msgspec.json.encode(values[0] if len(names) == 1 else values)
 
 
-def event_headers(event_id: str, source: str, kind: str, time: str) -> Headers:
+def event_headers(
+    event_id: str, source: str, kind: str, time: str, media: str = "application/json"
+) -> Headers:
     """CloudEvents 1.0 in Kafka's binary mode.
 
     Args:
@@ -34,6 +36,7 @@ def event_headers(event_id: str, source: str, kind: str, time: str) -> Headers:
         source: who made it.
         kind: the `type`: the stream's name, where the producer gave none.
         time: when it happened, RFC 3339.
+        media: content type of the message.
     """
     return [
         ("ce_specversion", b"1.0"),
@@ -41,7 +44,7 @@ def event_headers(event_id: str, source: str, kind: str, time: str) -> Headers:
         ("ce_source", source.encode()),
         ("ce_type", kind.encode()),
         ("ce_time", time.encode()),
-        ("content-type", b"application/json"),
+        ("content-type", media.encode()),
     ]
 
 

@@ -1,12 +1,14 @@
 """A contract's message as a msgspec type.
 
-Belongs here: field -> type with its bounds, and where each field is found in a decoded message.
+Belongs here: field -> type with its bounds, where each field is found in a decoded message, and the
+JSON object that has each value at its place.
 Does not belong here: what JSON allows and we do not (`strict.py`), the outcome of decoding
 (`decode.py`).
 """
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -68,3 +70,14 @@ def value_at(message: Any, attributes: tuple[str, ...]) -> Any:
             return None
         message = getattr(message, name)
     return message
+
+
+def object_of(members: list[tuple[Field, str]], depth: int = 0) -> str:
+    """The JSON object that has each value (a JSON text) at its field's path."""
+    parts: list[str] = []
+    for part in dict.fromkeys(field.path[depth] for field, _ in members):
+        below = [m for m in members if m[0].path[depth] == part]
+        leaves = [value for field, value in below if len(field.path) == depth + 1]
+        values = leaves or [object_of(below, depth + 1)]
+        parts += [f"{json.dumps(part)}:{value}" for value in values]
+    return "{" + ",".join(parts) + "}"

@@ -17,6 +17,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from de_stack.contracts.message import object_of
 from de_stack.contracts.spans import Spans
 from de_stack.contracts.times import rfc3339
 
@@ -67,7 +68,7 @@ def _out_of(envelope: Envelope, stream: Stream, item: Spans) -> str | None:
             found = [json.dumps(envelope.defaults[field.name])]
         # All, if a key stands twice: which of them was meant is not for us to say.
         members += [(field, value) for value in found]
-    return _object(members, 0)
+    return object_of(members)
 
 
 def _values(envelope: Envelope, name: str, item: Spans) -> list[str]:
@@ -76,14 +77,3 @@ def _values(envelope: Envelope, name: str, item: Spans) -> list[str]:
         if found and found != ["null"]:
             return found
     return []
-
-
-def _object(members: list[tuple[Field, str]], depth: int) -> str:
-    """The JSON object that has each value at its field's path."""
-    parts: list[str] = []
-    for part in dict.fromkeys(field.path[depth] for field, _ in members):
-        below = [m for m in members if m[0].path[depth] == part]
-        leaves = [value for field, value in below if len(field.path) == depth + 1]
-        values = leaves or [_object(below, depth + 1)]
-        parts += [f"{json.dumps(part)}:{value}" for value in values]
-    return "{" + ",".join(parts) + "}"

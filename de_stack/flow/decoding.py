@@ -202,9 +202,19 @@ def by_value() -> None:
     from pyspark import cloudpickle
 
     from de_stack import naming
-    from de_stack.contracts import columns, decode, message, model, normalise, spans, strict, times
+    from de_stack.contracts import (
+        columns,
+        csv_line,
+        decode,
+        message,
+        model,
+        normalise,
+        spans,
+        strict,
+        times,
+    )
     from de_stack.flow import decoding
 
-    judging = (naming, model, message, strict, decode, columns, times, spans, normalise)
+    judging = (naming, model, message, strict, times, csv_line, decode, columns, spans, normalise)
     for module in (*judging, decoding):
         cloudpickle.register_pickle_by_value(module)

@@ -10,7 +10,7 @@ from typing import Any
 import schemathesis
 
 
-@schemathesis.serializer("application/x-ndjson")
+@schemathesis.serializer("application/x-ndjson", "text/csv")
 def lines(_context: Any, value: Any) -> bytes:
     """The schema of lines is a text: it is sent as it is."""
     return value.encode(errors="replace") if isinstance(value, str) else repr(value).encode()

@@ -31,6 +31,8 @@ from de_stack_tests.fakes import FakeMeters, FakeProducer
 
 STREAM = "telemetry.measures"
 URL = f"/v1/streams/{STREAM}"
+TICKS = "stocks.ticks"
+CSV = {"content-type": "text/csv"}
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 JSON = {"content-type": "application/json"}
 BATCH = {"content-type": "application/cloudevents-batch+json"}
@@ -62,12 +64,15 @@ def event(event_id: str, **changes: object) -> dict:
 @pytest.fixture
 def house() -> SimpleNamespace:
     """A collector on a fake Kafka, and `ask` to send it a request."""
-    stream, producer, meters = load_all()[STREAM], FakeProducer(), FakeMeters()
+    producer, meters = FakeProducer(), FakeMeters()
     limits = Limits(body_bytes=2 << 20, items=50, requests=4, request_seconds=0.3, read_seconds=0.3)
     budget = Budget(4 << 20)
     door = Door(lambda: producer, budget)
-    check = Check(stream, decoder_for(stream), normaliser_for(stream))
-    entrances = {STREAM: Entrance("topic", check, stream)}
+    entrances = {
+        name: Entrance(topic, Check(s, decoder_for(s), normaliser_for(s)), s)
+        for name, topic in ((STREAM, "topic"), (TICKS, "ticks"))
+        for s in [load_all()[name]]
+    }
     ids = (f"made-{n}" for n in itertools.count(1))
     receiver = Receiver(entrances, door, meters, limits, lambda: NOW, lambda: next(ids))  # type: ignore[arg-type]
     app = make_app(receiver, budget)
@@ -126,6 +131,39 @@ def test_lines_are_a_batch(house: SimpleNamespace) -> None:
     lines = b"\r\n".join(json.dumps(measure(value=n)).encode() for n in range(3)) + b"\n\n"
     answer = house.ask(lines, {"content-type": "application/x-ndjson"})
     assert (answer.status_code, answer.json()["accepted"]) == (202, 3)
+
+
+def test_lines_of_csv_are_taken_where_the_contract_has_a_form_for_them(
+    house: SimpleNamespace,
+) -> None:
+    line = b"AGL,BUY ,496.53,233,1772362800066,2026-03-01 21:00:00.066"
+    url = f"/v1/streams/{TICKS}"
+    answer = house.ask(line + b"\r\n" + line + b"\n", CSV, url)
+    assert (answer.status_code, answer.json()["accepted"]) == (202, 2)
+    one = house.ask(line + b"\n", CSV | {"ce-id": "t-1"}, url)
+    assert (one.status_code, one.json()) == (202, {"id": "t-1", "status": 202})
+    assert [(m.key, m.value) for _, m in house.producer.sent] == [
+        *[(b"AGL", line)] * 2,
+        (b"AGL", line + b"\n"),
+    ]
+    headers = dict(house.producer.sent[2][1].headers)
+    assert (headers["ce_id"], headers["content-type"]) == (b"t-1", b"text/csv")
+    assert headers["ce_time"] == b"2026-03-01T11:00:00.066000+00:00"
+    # No other stream has heard of it.
+    assert house.ask(line, CSV).status_code == 415
+
+
+def test_a_refused_line_is_kept_with_its_key_as_far_as_it_can_be_read(
+    house: SimpleNamespace,
+) -> None:
+    five, cheap = b"AGL,BUY ,496.53,233,1772362800066", b"AGL,BUY ,-1,233,1772362800066,"
+    answer = house.ask(five + b"\n" + cheap, CSV, f"/v1/streams/{TICKS}")
+    assert [(i["status"], i["code"]) for i in answer.json()["items"]] == [
+        (422, "columns"),
+        (422, "out_of_range"),
+    ]
+    assert [(m.key, m.value) for _, m in house.producer.sent] == [(None, five), (b"AGL", cheap)]
+    assert all(REJECTED in dict(m.headers) for _, m in house.producer.sent)
 
 
 def test_a_batch_of_cloud_events_keeps_their_ids(house: SimpleNamespace) -> None:
@@ -334,7 +372,7 @@ def test_key_and_envelope_count_for_the_largest_message(house: SimpleNamespace) 
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_an_unknown_stream_is_told_the_known_ones(house: SimpleNamespace, method: str) -> None:
     answer = house.ask(measure(), url="/v1/streams/telemetry.mesures", method=method)
-    assert (answer.status_code, answer.json()["known"]) == (404, [STREAM])
+    assert (answer.status_code, answer.json()["known"]) == (404, [STREAM, TICKS])
 
 
 def test_a_stream_tells_what_its_messages_look_like(house: SimpleNamespace) -> None:

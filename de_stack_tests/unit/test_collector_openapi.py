@@ -9,7 +9,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from de_stack.contracts import Field, load_all
+from de_stack.contracts import Field, load_all, load_stream
+from de_stack.contracts.decode import decoder_for
 from de_stack.sources.collector.api_schemas import as_3_0
 from de_stack.sources.collector.openapi import document
 from de_stack.sources.collector.receive import Limits
@@ -34,7 +35,7 @@ def test_each_stream_has_a_path_with_its_answers() -> None:
         post = DOCUMENT["paths"][f"/v1/streams/{name}"]["post"]
         assert {"202", "207", "400", "408", "413", "415", "422", "503"} == post["responses"].keys()
         assert "Retry-After" in post["responses"]["503"]["headers"]
-        assert len(post["requestBody"]["content"]) == 4
+        assert len(post["requestBody"]["content"]) == 4 + (name == "stocks.ticks")
     # Every reference leads somewhere.
     for part in json.dumps(DOCUMENT).split('"$ref": "#/components/schemas/')[1:]:
         assert part.partition('"')[0] in DOCUMENT["components"]["schemas"]
@@ -65,6 +66,14 @@ def test_the_examples_are_what_is_described() -> None:
     nested = DOCUMENT["paths"]["/v1/streams/lab.things"]["post"]["requestBody"]["content"]
     one = nested["application/json"]["examples"]["one"]["value"]
     assert one == {"a": {"b": 1}, "s": "s", "at": "2026-03-01T12:00:00Z"}
+
+
+def test_the_example_of_a_line_is_a_trade() -> None:
+    post = DOCUMENT["paths"]["/v1/streams/stocks.ticks"]["post"]
+    line = post["requestBody"]["content"]["text/csv"]["example"].encode()
+    found = decoder_for(load_stream("stocks.ticks"))(line, NOW)
+    assert found.record is not None
+    assert (found.record["trade_type"], found.record["event_time"]) == ("BUY", NOW)
 
 
 def test_in_3_0_there_is_no_word_that_it_does_not_know() -> None:

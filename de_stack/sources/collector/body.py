@@ -8,6 +8,8 @@ about an item (`check.py`).
 | application/json                   | one object                             | header `ce-id` |
 | application/json                   | an array of objects                    | made here      |
 | application/x-ndjson               | an object per line                     | made here      |
+| text/csv, where the stream takes it | one line                              | header `ce-id` |
+| text/csv, where the stream takes it | a line per event, without that header | made here      |
 | application/cloudevents+json       | one CloudEvent, structured             | its `id`       |
 | application/cloudevents-batch+json | an array of CloudEvents (may be empty) | `id` of each   |
 
@@ -25,10 +27,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from de_stack.contracts.csv_line import MEDIA as CSV
 from de_stack.sources.collector.ids import IdFor, made, new_id
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 EVENT, EVENT_BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
+# Of every stream; one with a form for lines of CSV takes `CSV` as well.
 CONTENT_TYPES = (JSON, NDJSON, EVENT, EVENT_BATCH)
 MAX_ID = 256
 _ANY_ID = made(new_id)
@@ -58,6 +62,7 @@ class Item:
     type: str = ""
     time: str = ""
     refusal: tuple[str, str | None, str] | None = None
+    media: str = JSON
 
 
 class _CloudEvent(msgspec.Struct):
@@ -91,8 +96,8 @@ def read_body(
         BodyError: it is not of the form that its content type promises.
         TooMany: it has more than `most` items. They are counted before anything is made of them.
     """
-    if media == JSON:
-        if body.lstrip(b" \t\r\n")[:1] == b"[":
+    if media == JSON or (media == CSV and "ce-id" in headers):
+        if media == JSON and body.lstrip(b" \t\r\n")[:1] == b"[":
             return [_item(id_for(i, raw), raw) for i, raw in enumerate(_elements(body, most))], True
         if not body.strip():
             msg = "the body is empty"
@@ -100,9 +105,11 @@ def read_body(
         given = {name: headers.get(f"ce-{name}", "") for name in ("source", "type", "time")}
         event_id = headers.get("ce-id")
         event_id = id_for(0, body.strip()) if event_id is None else event_id
-        return [_item(event_id, body, **given)], False
-    if media == NDJSON:
-        return [_item(id_for(i, line), line) for i, line in enumerate(_lines(body, most))], True
+        return [_item(event_id, body, **given, media=media)], False
+    if media in (NDJSON, CSV):
+        of = JSON if media == NDJSON else CSV
+        lines = enumerate(_lines(body, most))
+        return [_item(id_for(i, line), line, media=of) for i, line in lines], True
     if media == EVENT:
         return [_event(body, id_for, 0)], False
     return [_event(raw, id_for, i) for i, raw in enumerate(_elements(body, most))], True
@@ -129,13 +136,20 @@ def _lines(body: bytes, most: int) -> list[bytes]:
     return found
 
 
-def _item(event_id: str, data: bytes, source: str = "", type: str = "", time: str = "") -> Item:  # noqa: A002
+def _item(
+    event_id: str,
+    data: bytes,
+    source: str = "",
+    type: str = "",  # noqa: A002
+    time: str = "",
+    media: str = JSON,
+) -> Item:
     refusal = None
     if not 0 < len(event_id) <= MAX_ID:
         refusal = ("envelope", "id", f"an event id has 1 to {MAX_ID} characters")
     elif time and not _is_time(time):
         refusal, time = ("envelope", "time", "the event's time is no RFC 3339"), ""
-    return Item(event_id[:MAX_ID], data, source, type, time, refusal)
+    return Item(event_id[:MAX_ID], data, source, type, time, refusal, media)
 
 
 def _is_time(text: str) -> bool:

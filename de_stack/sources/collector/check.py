@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from de_stack.contracts.csv_line import BadLine, line_reader
 from de_stack.contracts.envelope import Headers, event_headers, message_key, rejected_header
 from de_stack.contracts.topics import MAX_MESSAGE_BYTES
 from de_stack.sources.collector.body import Item
@@ -73,6 +74,7 @@ class Check:
         normalise: Normalise = lambda _: None,
     ) -> None:
         self._stream, self._decode, self._normalise = stream, decode, normalise
+        self._read_line = line_reader(stream)
 
     def __call__(self, item: Item, received: datetime) -> Checked:
         """What becomes of an item."""
@@ -107,6 +109,7 @@ class Check:
             item.source or SOURCE,
             item.type or self._stream.name,
             item.time or time.isoformat(),
+            item.media,
         )
 
     def _refused(self, item: Item, data: bytes, received: datetime, refusal: Refusal) -> Checked:
@@ -126,8 +129,8 @@ class Check:
         import msgspec
 
         try:
-            item = msgspec.json.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            item = msgspec.json.decode(self._read_line(data) if self._read_line else data)
+        except (BadLine, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         record: dict[str, Any] = {}
         for name in self._stream.key:

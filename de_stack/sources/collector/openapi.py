@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from de_stack.contracts.csv_line import line_of
 from de_stack.sources.collector.api_schemas import Node, answers, example, item_schema, wrapped
-from de_stack.sources.collector.body import EVENT, EVENT_BATCH, JSON, MAX_ID, NDJSON
+from de_stack.sources.collector.body import CSV, EVENT, EVENT_BATCH, JSON, MAX_ID, NDJSON
 from de_stack.sources.collector.ids import MAX_KEY
 
 if TYPE_CHECKING:
@@ -95,6 +96,11 @@ def _events_operation(name: str, stream: Stream, limits: Limits, now: datetime) 
             | {f"envelope {e.name}": {"value": wrapped(e, sample)} for e in stream.envelopes},
         },
         NDJSON: {"schema": {"type": "string"}, "example": lines},
+        **(
+            {CSV: {"schema": {"type": "string"}, "example": _csv(stream, sample)}}
+            if stream.csv_line
+            else {}
+        ),
         EVENT: {"schema": structured, "example": event},
         EVENT_BATCH: {"schema": batch | {"items": structured}, "example": [event]},
     }
@@ -132,7 +138,7 @@ def _parameters() -> list[Node]:
             "schema": {"type": "string", **schema},
         }
 
-    one = "Of one object (application/json): the event's"
+    one = "Of one object (application/json), or of one line of CSV: the event's"
     return [
         header(
             "Idempotency-Key",
@@ -147,6 +153,10 @@ def _parameters() -> list[Node]:
         header("ce-type", f"{one} type."),
         header("ce-time", f"{one} time, RFC 3339."),
     ]
+
+
+def _csv(stream: Stream, sample: Node) -> str:
+    return line_of(stream, sample).decode()
 
 
 def _schema_operation(name: str, stream: Stream) -> Node:

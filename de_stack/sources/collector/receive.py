@@ -17,6 +17,7 @@ from de_stack.failures import Failure
 from de_stack.sources.collector.answer import Answer, Result, answer, refuse
 from de_stack.sources.collector.body import (
     CONTENT_TYPES,
+    CSV,
     EVENT,
     EVENT_BATCH,
     BodyError,
@@ -81,8 +82,9 @@ class Receiver:
         if unknown := self.unknown(stream):
             return unknown
         # A page of another origin may post without asking, but not with one of these types.
-        if (media := media_type(content_type)) not in CONTENT_TYPES:
-            return refuse(415, "content_type", f"{media!r}: send one of {', '.join(CONTENT_TYPES)}")
+        taken = (*CONTENT_TYPES, CSV) if self.streams[stream].csv_line else CONTENT_TYPES
+        if (media := media_type(content_type)) not in taken:
+            return refuse(415, "content_type", f"{media!r}: send one of {', '.join(taken)}")
         return None
 
     def unknown(self, stream: str) -> Answer | None:
