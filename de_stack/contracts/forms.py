@@ -29,7 +29,8 @@ def csv_line_of(
         return ()
     where, known = f"{where}.csvLine", {f.name: f for f in fields}
     for name in given:
-        if name is not None and name not in known:
+        # First its type: YAML has lists and mappings, of which none is a key.
+        if name is not None and (not isinstance(name, str) or name not in known):
             raise ContractError(path, where, f"no field {name!r}: one of {', '.join(known)}")
         if name is not None and given.count(name) > 1:
             raise ContractError(path, where, f"{name} stands twice")

@@ -1,5 +1,6 @@
 """Reading contracts. Belongs here: the real contract as it stands, and every way to break one."""
 
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,12 +8,16 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given as fuzzed
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from de_stack.contracts import ContractError, load_all, load_file, load_stream
 from de_stack.contracts.day_files import load_all_day_files
 from de_stack.contracts.decode import decoder_for
 from de_stack.contracts.fields import RESERVED
 from de_stack.contracts.load import DEFS
+from de_stack.contracts.model import Window
 from de_stack.failures import PermanentFailure
 from de_stack.flow.refine import IDENTITY
 from de_stack_tests.streams import contract, write_contract
@@ -132,6 +137,15 @@ def twice(*places: Callable[[Node], None]) -> Callable[[Node], None]:
 
 # Words of a stream that may be missing.
 OPTIONAL = {"generatorRatePerSecond", "accountedIn", "errorRateWindow"}
+OUR_FORMS = ("csvLine", "topicVersion", "windows", "watermark")
+
+
+def window(**values: Any) -> Callable[[Node], None]:
+    right = {"name": "10s_5s", "length": "PT10S", "slide": "PT5S"}
+    found = {k: v for k, v in (right | values).items() if v is not ...}
+    return change_word("windows", [found])
+
+
 BROKEN: list[tuple[str, Callable[[Node], Any], str, str]] = [
     # ODCS itself: unknown words and wrong types
     ("unknown word at the top", change(verzion="1"), "file", "verzion"),
@@ -431,6 +445,79 @@ BROKEN: list[tuple[str, Callable[[Node], Any], str, str]] = [
         (f"event id {value!r}", change_word("eventId", value), "things.eventId", "header:<name>")
         for value in ("ce_id", "header:", "field:", "field:none", "field:size", "key:id", ":")
     ),
+    # lines of CSV
+    *(
+        (f"a line that is {value!r}", change_word("csvLine", value), "things.csvLine", "not a list")
+        for value in ("id,at", 2, None, {"id": 1})
+    ),
+    *(
+        (f"a cell {cell!r}", change_word("csvLine", ["id", "at", cell]), "csvLine", "no field")
+        for cell in ("Size", "", "size ", 3, True, ["size"], {"size": 1}, float("nan"))
+    ),
+    (
+        "a cell twice",
+        change_word("csvLine", ["id", "at", "size", "id"]),
+        "csvLine",
+        "id stands twi",
+    ),
+    ("a line without a key", change_word("csvLine", [None, "at"]), "csvLine", "needs id"),
+    ("a line of nothing known", change_word("csvLine", [None]), "csvLine", "needs id, at"),
+    (
+        "a line of one cell",
+        twice(
+            lambda c: c["schema"][0].update(properties=[prop(c, "at")]),
+            change_prop("at", primaryKey=True, primaryKeyPosition=1),
+            change_word("csvLine", ["at"]),
+        ),
+        "csvLine",
+        "at least two",
+    ),
+    # versions of topics
+    *(
+        (f"version {value!r}", change_word("topicVersion", value), "things.topicVersion", said)
+        for value, said in (
+            (0, "from 1 to 999"),
+            (1000, "from 1 to 999"),
+            (-1, "from 1"),
+            ("1", "'1'"),
+            ("v1", "'v1'"),
+            (1.5, "whole"),
+            (True, "True"),
+            (None, "None"),
+            ([1], "[1]"),
+        )
+    ),
+    # windows
+    *(
+        (f"windows {value!r}", change_word("windows", value), "things.windows", "not a list")
+        for value in ("10s", {"name": "10s"}, None, 3)
+    ),
+    ("a window that is a text", change_word("windows", ["10s"]), "windows.0", "not a mapping"),
+    ("an unknown word of a window", window(size="PT1S"), "windows.0", "unknown: size"),
+    ("a window without a name", window(name=...), "windows.0.name", "missing"),
+    ("a window without a length", window(length=...), "windows.0.length", "missing"),
+    *(
+        (f"a window called {name!r}", window(name=name), "windows.0.name", repr(name)[1:-1])
+        for name in ("", "10 s", "10-5", "S", "a\n", 10, None, ["a"])
+    ),
+    ("a length of a word", window(length="10s"), "windows.0.length", "ISO-8601"),
+    ("a slide of a number", window(slide=5), "windows.0.slide", "ISO-8601"),
+    ("no length at all", window(length="PT0S", slide=...), "windows.0", "above 0"),
+    ("no slide at all", window(slide="PT0S"), "windows.0", "above 0"),
+    ("windows with gaps", window(slide="PT11S"), "windows.0", "at most the length"),
+    ("too many of a moment", window(length="PT1001S", slide="PT1S"), "windows.0", "at most 1000"),
+    (
+        "two windows of one name",
+        change_word("windows", [{"name": "a", "length": f"PT{n}S"} for n in (1, 2)]),
+        "windows.1.name",
+        "twice",
+    ),
+    # how long rows are waited for
+    *(
+        (f"watermark {value!r}", change_word("watermark", value), "things.watermark", "ISO-8601")
+        for value in ("5s", 5, None, "", "PT-5S", ["PT5S"])
+    ),
+    ("an endless watermark", change_word("watermark", "P366000D"), "watermark", "longer"),
     ("an event id that is a number", change_word("eventId", 5), "things.eventId", "5"),
 ]
 
@@ -540,6 +627,61 @@ def test_a_stream_without_a_rate_is_not_made_by_the_generators_service(tmp_path:
     del words(given)["generatorRatePerSecond"]
     (stream,) = load_file(write_contract(tmp_path, given))
     assert stream.generator_rate is None
+
+
+def test_the_forms_of_a_stream_are_what_its_file_says(tmp_path: Path) -> None:
+    given = contract()
+    (plain,) = load_file(write_contract(tmp_path, given))
+    assert (plain.csv_line, plain.topic_version, plain.windows) == ((), None, ())
+    assert (plain.watermark, plain.topic) == (timedelta(0), ("lab", "things", None))
+    words(given).update(
+        csvLine=["id", None, "at", None],
+        topicVersion=999,
+        windows=[{"name": "6s", "length": "PT6S"}, {"name": "d", "length": "P1D", "slide": "PT2M"}],
+        watermark="PT1M30S",
+    )
+    (stream,) = load_file(write_contract(tmp_path, given))
+    assert stream.csv_line == ("id", None, "at", None)
+    assert stream.topic == ("lab", "things", 999)
+    six, two = timedelta(seconds=6), timedelta(minutes=2)
+    assert stream.windows == (Window("6s", six, six), Window("d", timedelta(days=1), two))
+    assert stream.watermark == timedelta(seconds=90)
+
+
+YAMLS = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-3, 1002),
+        st.floats(),
+        st.dates(),
+        st.sampled_from(["id", "size", "at", "PT5S", "PT0S", "P1D", "name", "length", "slide"]),
+        st.text(max_size=5),
+    ),
+    lambda below: (
+        st.lists(below, max_size=5)
+        | st.dictionaries(
+            st.sampled_from(["name", "length", "slide", "id"]) | st.text(max_size=3),
+            below,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@fuzzed(st.dictionaries(st.sampled_from(OUR_FORMS), YAMLS, min_size=1))
+def test_whatever_stands_there_is_read_or_refused_by_name(values: dict[str, Any]) -> None:
+    given = contract()
+    words(given).update(values)
+    with tempfile.TemporaryDirectory() as folder:
+        where = "file"
+        try:
+            load_file(write_contract(Path(folder), given))
+        except ContractError as error:
+            where = error.where
+        assert where == "file" or any(word in where for word in values)
 
 
 def test_the_order_of_a_key_is_its_numbers_and_not_the_files(tmp_path: Path) -> None:
