@@ -26,6 +26,7 @@ _STREAM = "domain.entity; the file's, or the only one, or telemetry.measures wit
 _SINK = "console, file, http (the collector) or kafka; http for a stream."
 _CONFIG = "YAML: ours, or the first telemetry generator's."
 _START = "A clock of its own, from this time on: the same bytes in every run."
+_FORM = "json, or csv: lines, where the contract has a csvLine."
 _SHARE = "Share of the events, 0 to 1"
 _REPORT_S = 5.0
 
@@ -39,6 +40,7 @@ def generate(
     config: Annotated[Path | None, typer.Option(help=_CONFIG)] = None,
     out: Annotated[Path | None, typer.Option(help="File that lines are appended to.")] = None,
     topic: Annotated[str | None, typer.Option(help="Kafka topic; the stream's without.")] = None,
+    form: Annotated[str | None, typer.Option("--format", help=_FORM)] = None,
     start: Annotated[str | None, typer.Option(help=_START)] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Do not wait; with --start.")] = False,
     late: Annotated[str | None, typer.Option(help=f"{_SHARE}, or SHARE:SECONDS back.")] = None,
@@ -74,6 +76,7 @@ def generate(
             "out_of_order": out_of_order,
             "future": future,
         },
+        form=None if form is None else options.form(form),
     )
     port = None if metrics_port is None else options.port(metrics_port)
     summary = _run(Settings(), wish, port)

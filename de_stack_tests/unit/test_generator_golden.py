@@ -17,7 +17,7 @@ import pytest
 from de_stack_tests.services import REPOSITORY
 
 EXAMPLES = REPOSITORY / "docs" / "examples" / "generator"
-# Ids, times, keys, faults and messages, as they would go out.
+# Ids, times, messages, keys and faults, as they would go out.
 EVENTS = """
 import hashlib, sys
 from datetime import datetime, timezone
@@ -35,9 +35,9 @@ job = prepare(Settings(), wish, start, lambda *_: None)
 stamps, digest, sent = FixedStamps(start, job.rate), hashlib.sha256(), 0
 for size in [1, 7, 92, 1900]:
     for e in job.faulty.batch(stamps.take(size)):
-        digest.update(repr(tuple(e)).encode() + b"\\n"); sent += 1
+        digest.update(repr(tuple(e)[:6]).encode() + b"\\n"); sent += 1
 for e in job.faulty.drain():
-    digest.update(repr(tuple(e)).encode() + b"\\n"); sent += 1
+    digest.update(repr(tuple(e)[:6]).encode() + b"\\n"); sent += 1
 print(sent, digest.hexdigest())
 """
 

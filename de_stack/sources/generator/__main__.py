@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     run_.add_argument("--config", type=Path, help="YAML; default: <home>/generator/STREAM.yaml")
     run_.add_argument("--out", type=Path, help="file of --sink file")
     run_.add_argument("--topic", help="topic of --sink kafka; default: the stream's")
+    run_.add_argument("--format", choices=options.FORMS, help="csv: the contract's csvLine")
     run_.add_argument("--start", help="a clock of its own, from this time on")
     run_.add_argument("--metrics-port", help="serve /metrics there, on 127.0.0.1")
     for kind in FAULTS:
@@ -109,6 +110,7 @@ def _wishes(settings: Settings, args: argparse.Namespace) -> list[Wish]:
             topic=args.topic,
             start=None if args.start is None else options.start(args.start),
             faults={kind: getattr(args, kind) for kind in FAULTS},
+            form=args.format,
         )
         for name in names
     ]

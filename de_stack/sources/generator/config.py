@@ -9,6 +9,7 @@ A file looks like this; every part of it is optional and stands before what the 
     rate: 50
     seed: 7
     faults: {late: 0.01}
+    format: csv
     fields:
       source_id: {faker: {provider: bothify, args: {text: "press-##"}}}
       value: {walk: {start: 60, step: 1.5, per: [metric]}}
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -31,7 +32,7 @@ from de_stack.sources.generator.faults import Faults
 from de_stack.sources.generator.files import ConfigError, first_error, read_yaml
 from de_stack.sources.generator.function import Function
 from de_stack.sources.generator.function_words import default_for, free_kind, function_of
-from de_stack.sources.generator.functions import Walk
+from de_stack.sources.generator.functions import Choice, Walk
 from de_stack.sources.generator.shape import Shape, Slot, collision, key_of
 
 if TYPE_CHECKING:
@@ -47,13 +48,14 @@ class _File(BaseModel):
     rate: float | None = Field(default=None, gt=0, le=1e6)
     seed: int | str | None = None
     key: list[str] | str | None = None
+    format: Literal["json", "csv"] | None = None
     faults: dict[str, Any] = {}
     fields: dict[str, dict[str, Any]] = {}
 
 
 @dataclass(frozen=True)
 class Config:
-    """What to make. `rate` is None where neither file nor contract says one.
+    """What to make. `rate` is None where neither file nor contract says one; so is `form`.
 
     `others` are keys of an original's file that are not the generator's.
     """
@@ -64,6 +66,7 @@ class Config:
     faults: Faults = field(default_factory=Faults)
     is_original: bool = False
     others: tuple[str, ...] = ()
+    form: str | None = None
 
     @property
     def functions(self) -> dict[str, Function]:
@@ -108,7 +111,7 @@ def load_config(stream: Stream | None, path: Path | None) -> Config:
     key = key_of(stream, slots) if stream else _key(file, slots, where)
     rate = file.rate or (stream.generator_rate if stream else None)
     shape = Shape(name, tuple(slots), key)
-    return Config(shape, rate, file.seed, faults_of(file.faults, where))
+    return Config(shape, rate, file.seed, faults_of(file.faults, where), form=file.format)
 
 
 def _of(stream: Stream) -> str:
@@ -189,3 +192,10 @@ def _check_walks(slots: list[Slot], where) -> None:  # noqa: ANN001 - name -> fi
             if other not in functions or isinstance(functions[other], Walk):
                 reason = f"walk.per: {other!r} is no field that it can follow"
                 raise ConfigError(where(name), name, reason)
+        if isinstance(function, Walk) and isinstance(starts := function.start, dict):
+            of = functions[(function.per or [""])[0]]
+            values = of.values if isinstance(of, Choice) else []
+            missing = [str(v) for v in values if str(v) not in starts]
+            if missing or not values:
+                reason = f"none for {', '.join(missing)}" if values else "follows no `choice`"
+                raise ConfigError(where(name), name, f"walk.start: {reason}")

@@ -27,6 +27,7 @@ class Event(NamedTuple):
     """One event: its id, its time (RFC 3339), its message, its Kafka key.
 
     `fault` says what was done to it on purpose; `is_json` is False where its bytes are no JSON.
+    `media` is what they were meant to be.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Event(NamedTuple):
     key: bytes | None = None
     fault: str = ""
     is_json: bool = True
+    media: str = "application/json"
 
 
 class Events:

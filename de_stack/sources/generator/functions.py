@@ -77,10 +77,11 @@ class Walk(Function):
     """`walk: {start: 60, step: 1.5, minimum: 0, maximum: 120}`: at most a step from the last value.
 
     There is one walk for each combination of the fields in `per` (default: all that are drawn by
-    `choice`), so a machine's temperature does not jump to another's.
+    `choice`), so a machine's temperature does not jump to another's. `start` may be
+    a mapping from the values of the one field in `per`: each begins elsewhere then.
     """
 
-    start: float
+    start: float | dict[str, float]
     step: Annotated[float, Field(ge=0)]
     minimum: float = -1e308
     maximum: float = 1e308
@@ -89,19 +90,26 @@ class Walk(Function):
 
     @model_validator(mode="after")
     def _fits(self) -> Walk:
-        if not self.minimum <= self.start <= self.maximum:
-            raise ValueError(f"start {self.start} is not from {self.minimum} to {self.maximum}")
+        if isinstance(self.start, dict) and len(self.per or ()) != 1:
+            raise ValueError("start by value: name the one field that has the values in `per`")
+        for start in self.start.values() if isinstance(self.start, dict) else [self.start]:
+            if not self.minimum <= start <= self.maximum:
+                raise ValueError(f"start {start} is not from {self.minimum} to {self.maximum}")
         return self
 
     def maker(self, use: Use) -> Make:
         """Takes the next step."""
         draw, at = random.Random(use.seed), {}  # noqa: S311 - repeatable, not secret
         names = tuple(self.per) if self.per is not None else use.per
+        starts = self.start
+
+        def begin(who: tuple[Any, ...]) -> float:
+            return starts[str(who[0])] if isinstance(starts, dict) else starts
 
         def make(record: dict[str, Any], _now: datetime) -> float:
             who = tuple(record.get(name) for name in names)
             last = at.pop(who, None)
-            value = self.start if last is None else last + draw.uniform(-self.step, self.step)
+            value = begin(who) if last is None else last + draw.uniform(-self.step, self.step)
             at[who] = value = min(max(value, self.minimum), self.maximum)
             if len(at) > WALKS_KEPT:
                 del at[next(iter(at))]  # the one not used for longest

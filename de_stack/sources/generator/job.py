@@ -42,7 +42,7 @@ class Wish:
     """What somebody asked for; None where nothing was said.
 
     `faults` holds `SHARE` or `SHARE:SECONDS` by kind. `start` is a clock of one's own; only with it
-    `is_fast` (as fast as the sink takes it) makes sense.
+    `is_fast` (as fast as the sink takes it) makes sense. `form` is `json` or `csv`.
     """
 
     stream: str | None = None
@@ -56,6 +56,7 @@ class Wish:
     start: datetime | None = None
     is_fast: bool = False
     faults: Mapping[str, str | None] = field(default_factory=dict)
+    form: str | None = None
 
 
 @dataclass(frozen=True)
@@ -147,15 +148,30 @@ def prepare(
         off = off_of(faults, config.shape, judged, start, where)
         targets = () if is_judged_by_door else targets_of(config.shape, judged)
         faulty = Faulty(events, faults, off, Breaker(targets, str(seed)), str(seed), counts)
-    opens = destination(settings, wish, stream, kind)
-    told = _told(config, stream, path) | {
-        "rate": rate,
-        "seed": seed,
-        "start": start.isoformat(),
-        "has_own_clock": wish.start is not None,
-        "sink": kind,
-    }
+    form, opens = wish.form or config.form or "json", destination(settings, wish, stream, kind)
+    if form == "csv":
+        opens = _lines(stream, opens)
+    told = (
+        _told(config, stream, path)
+        | {
+            "rate": rate,
+            "seed": seed,
+            "start": start.isoformat(),
+            "has_own_clock": wish.start is not None,
+            "sink": kind,
+        }
+        | ({} if form == "json" else {"format": form})
+    )
     return Job(wish, events, faults, faulty, rate, start, counts, told, opens)
+
+
+def _lines(stream: Stream | None, opens: Callable[[], Sink]) -> Callable[[], Sink]:
+    from de_stack.sources.generator.csv_form import Lines
+
+    if stream is None or not stream.csv_line:
+        got = f"the contract of {stream.name} has no csvLine" if stream else "they are of no stream"
+        raise PermanentFailure("make lines of CSV", got, "leave --format out")
+    return lambda: Lines(stream, opens)
 
 
 def _stream_and_file(settings: Settings, wish: Wish) -> tuple[Stream | None, Path | None]:

@@ -37,7 +37,7 @@ class Topic:
         left = dict(enumerate(events))
         try:
             for number, event in enumerate(events):
-                headers = event_headers(event.id, SOURCE, self._kind, event.time)
+                headers = event_headers(event.id, SOURCE, self._kind, event.time, event.media)
                 settled = partial(_settle, left, number)
                 producer.send(self._topic, event.key, event.data, headers, settled)
             producer.flush()

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from de_stack.failures import PermanentFailure
 
 MOST_PER_SECOND = 1e6
+FORMS = ("json", "csv")
 
 
 def rate(text: str | float) -> float:
@@ -60,6 +61,17 @@ def port(text: str | int) -> int:
     if value is None or not 0 <= value <= 65535 or value != int(value):
         raise _refused("--metrics-port", text, "a port from 0 (any) to 65535")
     return int(value)
+
+
+def form(text: str) -> str:
+    """What the bytes of events are.
+
+    Raises:
+        PermanentFailure: neither json nor csv.
+    """
+    if text not in FORMS:
+        raise _refused("--format", text, " or ".join(FORMS))
+    return text
 
 
 def _number(text: str | float) -> float | None:
