@@ -40,6 +40,13 @@ def interval(grain: str) -> str:
     return f"1 {grain}"
 
 
+def reach(length: timedelta, grain: str) -> int:
+    """How many periods before the one that a window ends in may hold rows of it, at most."""
+    # No month is shorter than that.
+    shortest = _LENGTH.get(grain, timedelta(days=28))
+    return -(-length // shortest)
+
+
 def late_after(stream: Stream) -> str:
     """SQL of what is added to a period's start until rows of it are late, for all our engines."""
     lateness = int(stream.allowed_lateness.total_seconds())

@@ -87,7 +87,11 @@ def count(settings: Settings, stream: Stream) -> Counts:
     ids = [names.table_id(stream.domain, *split_asset(name)) for name in chain]
     first = ledger.lagging(ids[1], ids[0], stream.grain, stream.look_back)
     pending = {lag.event_hour for lag in first if not lag.is_held}
-    pending |= {h for source, user in pairwise(ids[1:]) for h in ledger.pending(user, source)}
+    pending |= {
+        h
+        for source, user in pairwise(ids[1:])
+        for h in ledger.pending(user, source, grain=stream.grain)
+    }
     held = [lag.event_hour for lag in first if lag.is_held]
     landed = dead = again = rows = replayed = repeated = withheld = 0
     if (version := commits.reconcile(lake, ledger, raw)) >= 0:

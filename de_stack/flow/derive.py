@@ -52,6 +52,11 @@ def same_periods(source: Table, first: datetime, last: datetime) -> Select:
     return lambda _ledger, _version: event_periods(source, first, last)
 
 
+def reaching_back(source: Table, first: datetime, last: datetime, periods: int) -> Select:
+    """Rows of the same event hours and of so many before the first: for windows that end in one."""
+    return same_periods(source, partitions.after(first, source.grain, -periods), last)
+
+
 def up_to(source: Table, last: datetime) -> Select:
     """Rows of all event periods up to the last: for rules that look back."""
     folder = partitions.folder(last, source.grain)
@@ -69,6 +74,7 @@ def derive(
     spark: Callable[[], SparkSession],
     run_id: str,
     select: Select | None = None,
+    reach: int = 0,
 ) -> Derived:
     """Replace the target's event hours first..last (both included) by what the source says now.
 
@@ -83,6 +89,9 @@ def derive(
         run_id: goes into the commit.
         select: SQL condition for the source rows, from ledger and version; the same hours without
         it.
+        reach: how many hours before its own an hour of the target is computed from. What the
+        transform gives of other hours than these is not kept, and the ledger is told, so that a
+        touch of the source makes as many following hours pending.
 
     Raises:
         PermanentFailure: no source yet, or a log disagrees with the ledger.
@@ -113,6 +122,7 @@ def derive(
         source_version=source_version,
         first=first.isoformat(),
         last=last.isoformat(),
+        **({"reach": reach, "period": partitions.interval(target.grain)} if reach else {}),
     )
     with asking(settings, tried):
         session = open_session(settings, spark)
@@ -125,6 +135,8 @@ def derive(
         frame = session.read.format("delta").option("versionAsOf", source_version).load(source.uri)
         rows = frame.where((select or same_periods(source, first, last))(ledger, source_version))
         derived = transform(rows).withColumn(target.partitioned_by, f.expr(folder_of(target.grain)))
+        if reach:
+            derived = derived.where(event_periods(target, first, last))
         if partitions.folder(first, target.grain) != partitions.folder(last, target.grain):
             # Each task would leave a file in each day's folder: seen 248 files instead of 31.
             derived = derived.hint("rebalance", f.col(target.partitioned_by))
@@ -146,7 +158,7 @@ def derive(
             is_empty = derived.isEmpty()
         if is_empty and count(lake, target, first, last, newest) == 0:
             idle = partitions.expand(first, last, target.grain)
-            ledger.apply(target.table_id, idle, source_version, run_id, source.table_id)
+            ledger.apply(target.table_id, idle, source_version, run_id, source.table_id, reach)
             log.info(line("nothing to derive, these hours are idle", **said))
             return Derived(source_version, newest, 0)
         raise TransientFailure(

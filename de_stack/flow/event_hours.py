@@ -7,7 +7,7 @@ belong here: entries and commits (`ledger.py`), contracts, what runs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from de_stack.partitions import interval
@@ -59,14 +59,18 @@ class EventHours:
     ) -> list[Lag]:
         """Event hours of `source` touched after what `consumer` has used of them, oldest first.
 
+        A consumer that reads back over some hours (`derive` enters how many) has to use a touch in
+        as many following hours, too, as soon as they have begun.
+
         One is held when it had numbers, and its newest touch came later than `look_back` after the
         hour's end and after the first time that it was used: numbers that stood for that long do
         not change by themselves. A release covers touches up to the version that it names.
         """
         rows = self._all(
             "select event_hour, version, touched_at, is_held "
-            "from ledger.lagging(%s, %s, %s::interval, %s) order by event_hour",
-            (consumer, source, interval(grain), look_back),
+            "from ledger.lagging(%s, %s, %s::interval, %s, %s) order by event_hour",
+            # Our own clock: partitions begin by it as well.
+            (consumer, source, interval(grain), look_back, datetime.now(UTC)),
         )
         return [Lag(*row) for row in rows]
 
@@ -99,18 +103,26 @@ class EventHours:
     def behind(
         self, target: str, target_version: int, source: str, source_version: int
     ) -> list[datetime]:
-        """Event hours of a source at a version that a table derived from it lacks at a version."""
+        """Event hours of a source at a version that a table derived from it lacks at a version.
+
+        Hours that the target's windows reach from these are among them.
+        """
         return [
             row[0]
             for row in self._all(
                 "with used as (select distinct on (t.event_hour) t.event_hour, "
                 "(c.details->>'source_version')::bigint as version from ledger.touched t "
                 "join ledger.commits c using (table_id, version) "
-                "where t.table_id = %s and t.version <= %s order by t.event_hour, t.version desc) "
-                "select t.event_hour from ledger.touched t left join used u using (event_hour) "
-                "where t.table_id = %s and t.version <= %s group by t.event_hour, u.version "
+                "where t.table_id = %s and t.version <= %s order by t.event_hour, t.version desc), "
+                "said as (select (c.details->>'period')::interval as period, "
+                "(c.details->>'reach')::int as reach from ledger.commits c where c.table_id = %s "
+                "and c.version <= %s and c.kind = 'derive' order by c.version desc limit 1) "
+                "select t.event_hour from (select 1) one left join said on true cross join lateral "
+                "ledger.reached(%s, said.period, said.reach, 'infinity') t "
+                "left join used u using (event_hour) where t.version <= %s "
+                "group by t.event_hour, u.version "
                 "having max(t.version) > coalesce(u.version, -1) order by 1",
-                (target, target_version, source, source_version),
+                (target, target_version, target, target_version, source, source_version),
             )
         ]
 

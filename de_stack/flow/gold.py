@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from de_stack.flow.derive import Derived, derive, up_to
+from de_stack.flow.derive import Derived, derive, reaching_back, up_to
 from de_stack.flow.publish import Published, publish_hours
 from de_stack.flow.refine import silver
 from de_stack.flow.serving import ServingTable
@@ -36,9 +36,10 @@ class Gold:
 
     `transform` takes rows of the table that it `reads`, and the first and last event period; it
     gives the `columns` and `event_hour`, the period that a row belongs to: that of its
-    `time_column`. It is given the rows of these periods, or, where it `looks_back`, those of all
-    periods up to the last. `count` is the column whose sum over an event period is the number of
-    rows read in it, where there is one.
+    `time_column`. It is given the rows of these periods and of as many before the first as it
+    `looks_back` (None: all of them). With a number, rows that it gives for other periods are left
+    out, and a period whose source changed makes as many following ones pending. `count` is the
+    column whose sum over an event period is the number of rows read in it, where there is one.
     """
 
     stream: Dataset
@@ -52,7 +53,7 @@ class Gold:
     count: str | None = "count"
     reads: str = "silver"
     source: Callable[[Settings, Any], Table] = silver
-    looks_back: bool = False
+    looks_back: int | None = 0
 
     @property
     def name(self) -> str:
@@ -106,6 +107,8 @@ class Gold:
     ) -> Derived:
         """Replace event periods first..last by what is read now. Errors: see `derive`."""
         source, target = self.source(settings, self.stream), self.table(settings)
+        back = self.looks_back
+        select = up_to(source, last) if back is None else reaching_back(source, first, last, back)
         return derive(
             settings,
             source,
@@ -115,7 +118,8 @@ class Gold:
             lambda rows: self.transform(rows, first, last),
             spark,
             run_id,
-            up_to(source, last) if self.looks_back else None,
+            select,
+            back or 0,
         )
 
     def publish(

@@ -34,6 +34,7 @@ TOUCH = (
 APPLIED_FROM_LOG = """
 with used as (
     select t.table_id, t.event_hour, t.version, c.committed_at, c.details->>'run_id' as run_id,
+           coalesce((c.details->>'reach')::int, 0) as reach,
            c.details->>'source' as source, (c.details->>'source_version')::bigint as used_version,
            (select min(o.version) from ledger.touched o
             where o.table_id = c.details->>'source' and o.event_hour = t.event_hour) as first
@@ -41,10 +42,10 @@ with used as (
     where t.table_id = %(table)s and c.kind = 'derive'
       and (%(hours)s::timestamptz[] is null or t.event_hour = any(%(hours)s)))
 insert into ledger.applied (consumer, event_hour, source_version, run_id, applied_at, source,
-                            first_applied_at)
+                            first_applied_at, reach)
 select distinct on (event_hour) table_id, event_hour, used_version, run_id, committed_at, source,
        coalesce(min(committed_at) filter (where used_version >= first) over hour,
-                min(committed_at) over hour)
+                min(committed_at) over hour), reach
 from used window hour as (partition by event_hour)
 order by event_hour, version desc
 """
@@ -167,6 +168,7 @@ class Ledger(EventHours):
                     details["run_id"],
                     details.get("source"),
                     commit.committed_at,
+                    reach=details.get("reach", 0),
                 )
 
     def apply(
@@ -176,13 +178,16 @@ class Ledger(EventHours):
         source_version: int,
         run_id: str,
         source: str | None = None,
+        reach: int = 0,
     ) -> None:
         """Enter that a consumer has used a source version of these hours, without a commit.
 
-        An older version than the one entered changes nothing: that consumer has lost a race.
+        With `reach` it has read as many hours before the first one, too. An older version than the
+        one entered changes nothing: that consumer has lost a race.
         """
         with self._postgres.transaction(f"enter what {consumer} has used") as connection:
-            _apply(connection, consumer, hours, source_version, run_id, source, only_forward=True)
+            given = (connection, consumer, hours, source_version, run_id, source)
+            _apply(*given, reach=reach, only_forward=True)
 
     def forget(self, table_id: str, version: int) -> int:
         """Take a commit and what it applied out again; how many event hours it had touched.
@@ -237,6 +242,7 @@ def _apply(
     run_id: str,
     source: str | None,
     at: datetime | None = None,
+    reach: int = 0,
     only_forward: bool = False,
 ) -> None:
     guard = "where a.source_version <= excluded.source_version" if only_forward else ""
@@ -244,14 +250,16 @@ def _apply(
     connection.cursor().executemany(
         (
             "insert into ledger.applied as a (consumer, event_hour, source_version, run_id, "
-            "source, first_applied_at) values (%s, %s, %s, %s, %s, coalesce(%s, now())) "
+            "source, first_applied_at, reach) "
+            "values (%s, %s, %s, %s, %s, coalesce(%s, now()), %s) "
             "on conflict (consumer, event_hour) do update "
             "set source_version = excluded.source_version, run_id = excluded.run_id, "
-            "applied_at = now(), source = coalesce(excluded.source, a.source), "
+            "applied_at = now(), reach = excluded.reach, "
+            "source = coalesce(excluded.source, a.source), "
             "first_applied_at = case when a.source_version < (select min(t.version) "
             "from ledger.touched t where t.table_id = excluded.source "
             "and t.event_hour = excluded.event_hour) "
             f"then excluded.first_applied_at else a.first_applied_at end {guard}"
         ).encode(),
-        [(consumer, hour, source_version, run_id, source, at) for hour in hours],
+        [(consumer, hour, source_version, run_id, source, at, reach) for hour in hours],
     )

@@ -35,7 +35,7 @@ def derived(
     description: str,
     compute: Compute,
     table: Callable[[Settings], Table],
-    of_any_period: bool = False,
+    looks_back: int | None = 0,
 ) -> dg.AssetsDefinition:
     """The asset of a derived table.
 
@@ -47,11 +47,11 @@ def derived(
         description: the catalogue entry.
         compute: derives some periods.
         table: the table.
-        of_any_period: a period may hold rows of any period of what it reads.
+        looks_back: how many periods before its own a period is computed from; None: from all.
     """
     layer, entity = naming.split_asset(name)
     source = reads.partition("_")[0]
-    mapping = dg.AllPartitionMapping() if of_any_period else None
+    mapping = _mapping(looks_back)
 
     @dg.asset(
         **common(
@@ -92,3 +92,14 @@ def derived(
         )
 
     return asset
+
+
+def _mapping(looks_back: int | None) -> dg.PartitionMapping | None:
+    if looks_back is None:
+        return dg.AllPartitionMapping()
+    if not looks_back:
+        return None
+    # The first periods of all have none before them.
+    return dg.TimeWindowPartitionMapping(
+        start_offset=-looks_back, allow_nonexistent_upstream_partitions=True
+    )

@@ -23,7 +23,7 @@ def served(gold: Gold) -> dg.AssetsDefinition:
         gold.description,
         gold.compute,
         gold.table,
-        of_any_period=gold.looks_back,
+        looks_back=gold.looks_back,
     )
 
 

@@ -85,7 +85,7 @@ def refined(stream: Stream) -> dg.AssetsDefinition:
         lambda settings, *how: refine(settings, stream, *how),
         lambda settings: silver(settings, stream),
         # Any ingest hour may hold a row of any event hour; the ledger narrows it down at run time.
-        of_any_period=True,
+        looks_back=None,
     )
 
 

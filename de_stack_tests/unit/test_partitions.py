@@ -139,3 +139,24 @@ def test_months_have_no_fixed_length() -> None:
     assert partitions.after(start, "month", 2).year == 2028
     assert partitions.expand(start, partitions.after(start, "month", 4), "month")[-1].month == 3
     assert partitions.late_after(stream(grain="month")).startswith("interval '1 month' + ")
+
+
+@pytest.mark.parametrize(
+    ("length", "grain", "periods"),
+    [
+        (timedelta(seconds=10), "hour", 1),
+        (timedelta(hours=1), "hour", 1),
+        (timedelta(minutes=61), "hour", 2),
+        (timedelta(hours=25), "day", 2),
+        (timedelta(days=29), "month", 2),
+    ],
+)
+def test_a_window_holds_rows_of_so_many_periods_before_the_one_that_it_ends_in(
+    length: timedelta, grain: str, periods: int
+) -> None:
+    assert partitions.reach(length, grain) == periods
+    # The worst row: the last moment of a period, in a window that begins with it.
+    end = partitions.after(datetime(2026, 2, 1, tzinfo=UTC), grain)
+    row = end - timedelta(microseconds=1)
+    ends_in = partitions.floor(row + length, grain)
+    assert ends_in <= partitions.after(partitions.floor(row, grain), grain, periods)

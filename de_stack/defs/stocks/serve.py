@@ -7,6 +7,7 @@ windows (the contract), reports (dbt).
 from datetime import datetime
 from typing import Any
 
+from de_stack import partitions
 from de_stack.contracts import load_stream
 from de_stack.defs.stocks.core import rules, schema
 from de_stack.flow.gold import Gold
@@ -34,6 +35,7 @@ MOVING_AVERAGES = Gold(
     description="Per stock and window of each size: average, lowest and highest price, trades. A "
     "window belongs to the hour that it ends in.",
     count=None,
+    looks_back=max(partitions.reach(window.length, TICKS.grain) for window in TICKS.windows),
 )
 
 gold_moving_averages = served(MOVING_AVERAGES)

@@ -37,7 +37,7 @@ REPLIES = _table(
     columns=schema.REPLIES,
     key=schema.REPLIES_KEY,
     transform=rules.replies,
-    looks_back=True,
+    looks_back=None,
     description="Who answered whom, how long after the original; originals of all earlier days.",
 )
 RENAMES = _table(
@@ -45,7 +45,7 @@ RENAMES = _table(
     columns=schema.RENAMES,
     key=schema.RENAMES_KEY,
     transform=rules.renames,
-    looks_back=True,
+    looks_back=None,
     description="Who tweets under another screen name than in the tweet before, of whatever day.",
 )
 GOLDS = (DAILY_SUMMARY, REPLIES, RENAMES)
