@@ -1,14 +1,16 @@
-"""Contracts -> dbt sources: what dbt may read, where it is, what must not be null.
+"""Contracts -> dbt: sources (what it may read, where, what must not be null) and sizes of windows.
 
-Belongs here: writing `_sources.yml` and the names of the variables that it reads. Does not belong
-here: setting those variables or running dbt (`resources`).
+Belongs here: writing `_sources.yml` and the variables that it and the models read. Does not belong
+here: the places of tables, running dbt (`resources`).
 
 A source is read with `delta_scan`, so through the table's log, at the version that a variable pins.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,19 @@ def variable(source: str, table: str) -> str:
     return f"DE_STACK_DBT_{source}_{table}".upper()
 
 
+def windows(streams: Iterable[Stream]) -> dict[str, str]:
+    """The variable with the windows of each stream that has some: name, length and slide in us."""
+    us = timedelta(microseconds=1)
+    sizes = {
+        s.name: [
+            {"name": w.name, "length": w.length // us, "slide": w.slide // us} for w in s.windows
+        ]
+        for s in streams
+        if s.windows
+    }
+    return {"DE_STACK_DBT_WINDOWS": json.dumps(sizes)}
+
+
 def write_sources(project_dir: Path, streams: Iterable[Stream]) -> list[Path]:
     """Write `models/<domain>/staging/_sources.yml` of every domain that has dbt models.
 
@@ -61,11 +76,20 @@ def write_sources(project_dir: Path, streams: Iterable[Stream]) -> list[Path]:
 
 
 def _sources(domain: str, streams: list[Stream]) -> dict[str, Any]:
-    return {"version": 2, "sources": [{"name": domain, "tables": [_table(s) for s in streams]}]}
+    tables = [_silver(s) for s in streams]
+    tables += [
+        _table(s, name, f"{name}, computed from {s.name}.") for s in streams for name in s.dbt_reads
+    ]
+    return {"version": 2, "sources": [{"name": domain, "tables": tables}]}
 
 
-def _table(stream: Stream) -> dict[str, Any]:
+def _silver(stream: Stream) -> dict[str, Any]:
     name = asset_name("silver", stream.entity)
+    columns = [_column(f) for f in (*_IDENTITY, *stream.fields)]
+    return _table(stream, name, stream.description) | {"columns": columns}
+
+
+def _table(stream: Stream, name: str, description: str) -> dict[str, Any]:
     place = variable(stream.domain, name)
     pinned = f"{place}_VERSION"
     version = (
@@ -73,7 +97,7 @@ def _table(stream: Stream) -> dict[str, Any]:
     )
     return {
         "name": name,
-        "description": stream.description,
+        "description": description,
         "config": {
             "meta": {
                 "external_location": f"delta_scan('{{{{ env_var('{place}', '') }}}}'{version})",
@@ -81,7 +105,6 @@ def _table(stream: Stream) -> dict[str, Any]:
                 "dagster": {"asset_key": [stream.domain, name]},
             }
         },
-        "columns": [_column(f) for f in (*_IDENTITY, *stream.fields)],
     }
 
 

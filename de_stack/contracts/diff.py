@@ -110,6 +110,7 @@ def _stream(old: Stream, new: Stream) -> Iterator[Change]:
         ("errorRate", "error_rate", "minor", _NOTHING),
         ("errorRateWindow", "error_rate_window", "minor", _NOTHING),
         ("accountedIn", "accounted_in", "minor", _NOTHING),
+        ("dbtReads", "dbt_reads", "minor", _NOTHING),
         ("generatorRatePerSecond", "generator_rate", "patch", _NOTHING),
         ("description", "description", "patch", _NOTHING),
         ("team", "team", "patch", _NOTHING),

@@ -1,4 +1,4 @@
-"""The words `csvLine` and `windows` of a contract -> plain data, or a refusal.
+"""The words `csvLine`, `windows` and `dbtReads` of a contract -> plain data, or a refusal.
 
 Belongs here: what their values may be. Does not belong here: reading lines (`csv_line.py`),
 computing windows (a domain's `core`).
@@ -65,3 +65,20 @@ def windows_of(path: Path, where: str, given: list[Any]) -> tuple[Window, ...]:
             raise ContractError(path, place, f"{reason}at most {_MOST_WINDOWS_PER_ROW} in a length")
         found.append(Window(name, length, slide))
     return tuple(found)
+
+
+def dbt_reads_of(path: Path, where: str, given: list[Any]) -> tuple[str, ...]:
+    """Tables that dbt may read beside silver, each as `layer_entity`.
+
+    Raises:
+        ContractError: one is no such name, or stands twice.
+    """
+    where = f"{where}.dbtReads"
+    for name in given:
+        try:
+            naming.split_asset(str(name))
+        except ValueError as error:
+            raise ContractError(path, where, str(error)) from error
+        if given.count(name) > 1:
+            raise ContractError(path, where, f"{name} stands twice")
+    return tuple(given)

@@ -17,7 +17,7 @@ from de_stack import naming
 from de_stack.contracts import odcs
 from de_stack.contracts.envelopes import envelopes_of
 from de_stack.contracts.fields import fields_of, key_of
-from de_stack.contracts.forms import csv_line_of, windows_of
+from de_stack.contracts.forms import csv_line_of, dbt_reads_of, windows_of
 from de_stack.contracts.model import Stream
 from de_stack.contracts.words import ContractError, Words
 from de_stack.failures import PermanentFailure
@@ -136,6 +136,7 @@ def _stream(
         csv_line=csv_line_of(path, where, reader.listed("csvLine"), fields),
         watermark=reader.duration("watermark", timedelta(0)),
         windows=windows_of(path, where, reader.listed("windows")),
+        dbt_reads=dbt_reads_of(path, where, reader.listed("dbtReads")),
     )
     reader.done()
     _check_times(path, where, stream)

@@ -112,7 +112,8 @@ class Stream:
     `envelopes` are the collector's business only. `topic_version` ends the topic's name.
     `csv_line` names the field of each cell where a message may be a line of CSV instead of JSON; a
     cell of none is None. `windows` are those of its averages; `watermark` is how far behind the
-    newest event time a continuous query still waits for rows.
+    newest event time a continuous query still waits for rows. `dbt_reads` are tables computed from
+    the stream that dbt may read beside silver, as `layer_entity`.
     """
 
     domain: str
@@ -143,6 +144,7 @@ class Stream:
     csv_line: tuple[str | None, ...] = ()
     windows: tuple[Window, ...] = ()
     watermark: timedelta = timedelta(0)
+    dbt_reads: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

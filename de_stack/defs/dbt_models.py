@@ -13,7 +13,8 @@ from typing import Any
 
 import dagster as dg
 
-from de_stack.contracts.dbt import variable
+from de_stack.contracts import load_all
+from de_stack.contracts.dbt import variable, windows
 from de_stack.failures import PermanentFailure
 from de_stack.flow import commits
 from de_stack.flow.ledger import Ledger
@@ -64,7 +65,7 @@ def dbt_models(
             GRAPH.sources[u].name: (variable(*GRAPH.sources[u].key), *place)
             for u, place in versions.items()
         }
-        values = dbt_process.environment(settings, sources)
+        values = dbt_process.environment(settings, sources) | windows(load_all().values())
         done = dbt_process.execute(settings, arguments, values, dbt.PROJECT)
     results = {result.unique_id: result for result in done}
 

@@ -8,7 +8,7 @@ At most one run per stream and step is in flight, found by tag. Run keys would b
 ever and refuse an hour that becomes pending again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -227,27 +227,43 @@ def mart_sensor(domain: str, mart: str, reads: str) -> dg.SensorDefinition:
         mart: the mart's table, `mart_...`.
         reads: the table that it reads, `layer_entity`.
     """
-    entity = mart.removeprefix("mart_")
-    assets = [
-        dg.AssetKey(naming.asset_key(domain, layer, name))
-        for layer, name in (("mart", entity), ("published", mart))
-    ]
+    return marts_sensor(domain, naming.split_asset(mart)[1], {mart: reads})
+
+
+def marts_sensor(domain: str, entity: str, reads: Mapping[str, str]) -> dg.SensorDefinition:
+    """The same for several tables of dbt: those whose source has moved on, in one run.
+
+    A run costs as much as its work here.
+
+    Args:
+        domain: of all tables.
+        entity: what the sensor is called by.
+        reads: table of dbt -> the one table that it reads, both `layer_entity`.
+    """
+
+    def keys(mart: str) -> list[dg.AssetKey]:
+        pairs = (naming.split_asset(mart), ("published", mart))
+        return [dg.AssetKey(naming.asset_key(domain, *pair)) for pair in pairs]
+
+    def is_old(settings: Settings, mart: str) -> bool:
+        ledger, names = Ledger(settings), settings.names
+        newest = ledger.newest(names.table_id(domain, *naming.split_asset(reads[mart])))
+        used = ledger.applied(names.table_id(domain, "published", mart), WHOLE)
+        return newest is not None and (used is None or newest > used)
 
     def ask(settings: Settings) -> dg.RunRequest | str:
-        ledger, names = Ledger(settings), settings.names
-        newest = ledger.newest(names.table_id(domain, *reads.split("_", 1)))
-        used = ledger.applied(names.table_id(domain, "published", mart), WHOLE)
-        if newest is None or (used is not None and newest <= used):
+        old = [mart for mart in reads if is_old(settings, mart)]
+        if not old:
             return "the source has not changed"
-        return dg.RunRequest(asset_selection=assets)
+        return dg.RunRequest(asset_selection=[key for mart in old for key in keys(mart)])
 
     return _sensor(
         domain,
         entity,
         "mart",
-        assets,
+        [key for mart in reads for key in keys(mart)],
         Settings().mart_interval_seconds,
-        f"Builds and publishes the mart {domain}.{mart} when its source has changed.",
+        f"Builds and publishes what dbt makes when its source has changed: {', '.join(reads)}.",
         ask,
     )
 

@@ -110,6 +110,7 @@ CASES: list[tuple[str, Stream, str, str, str]] = [
     ("another error rate", same(error_rate=0.5), "errorRate", "minor", ""),
     ("another window", same(error_rate_window=OLD.retention), "errorRateWindow", "minor", ""),
     ("counted elsewhere", same(accounted_in=("gold_x", "n")), "accountedIn", "minor", ""),
+    ("read by dbt", same(dbt_reads=("gold_x",)), "dbtReads", "minor", ""),
     ("another team", same(team="x"), "team", "patch", ""),
     ("another topic", same(topic_version=2), "topicVersion", "major", "accept-topic"),
     ("lines of CSV, too", same(csv_line=("name", "size")), "csvLine", "minor", "reparse"),

@@ -388,6 +388,9 @@ BROKEN: list[tuple[str, Callable[[Node], Any], str, str]] = [
     ("partitions as a truth", change_word("topicPartitions", True), "topicPartitions", "True"),
     ("an account nowhere", change_word("accountedIn", "stats"), "accountedIn", "table.column"),
     ("an account in no table", change_word("accountedIn", "x.count"), "accountedIn", "layer"),
+    ("dbt reads no table", change_word("dbtReads", ["x"]), "dbtReads", "layer"),
+    ("dbt reads a number", change_word("dbtReads", [1]), "dbtReads", "layer"),
+    ("dbt reads twice", change_word("dbtReads", ["gold_x", "gold_x"]), "dbtReads", "twice"),
     ("a rate of zero", change_word("generatorRatePerSecond", 0), "generatorRatePerSecond", "0"),
     (
         "a rate that is no number",

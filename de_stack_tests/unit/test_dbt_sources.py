@@ -1,13 +1,16 @@
 """dbt's sources as they are derived from contracts."""
 
+import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 
 from de_stack.contracts import Field, Stream, load_all
-from de_stack.contracts.dbt import variable, write_sources
+from de_stack.contracts.dbt import variable, windows, write_sources
+from de_stack.contracts.model import Window
 
 MEASURES = load_all()["telemetry.measures"]
 
@@ -60,6 +63,24 @@ def test_the_place_and_version_come_from_variables_that_carry_the_sources_name(
     location = _table(project, MEASURES)["config"]["meta"]["external_location"]
     assert f"env_var('{place}'" in location
     assert f"version := {{{{ env_var('{place}_VERSION') }}}}" in location
+
+
+def test_a_table_that_a_contract_lets_dbt_read_is_a_source_beside_silver(project: Path) -> None:
+    (path,) = write_sources(project, [replace(MEASURES, dbt_reads=("stats_measures",))])
+    (source,) = yaml.safe_load(path.read_text())["sources"]
+    silver, stats = source["tables"]
+    assert (silver["name"], stats["name"]) == ("silver_measures", "stats_measures")
+    meta = stats["config"]["meta"]
+    assert meta["dagster"]["asset_key"] == ["telemetry", "stats_measures"]
+    assert "env_var('DE_STACK_DBT_TELEMETRY_STATS_MEASURES'" in meta["external_location"]
+
+
+def test_sizes_of_windows_reach_dbt_in_microseconds() -> None:
+    slide = timedelta(milliseconds=2500)
+    stream = replace(MEASURES, windows=(Window("5s", timedelta(seconds=5), slide),))
+    (said,) = windows([stream, load_all()["stocks.averages"]]).values()
+    sizes = [{"name": "5s", "length": 5_000_000, "slide": 2_500_000}]
+    assert json.loads(said) == {"telemetry.measures": sizes}
 
 
 def test_a_domain_without_dbt_models_gets_no_file(tmp_path: Path) -> None:

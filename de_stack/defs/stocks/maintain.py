@@ -4,11 +4,11 @@ Belongs here: which tables there are. Does not belong here: how (`flow.maintenan
 """
 
 from de_stack.contracts import load_stream
-from de_stack.defs.stocks.serve import MOVING_AVERAGES, TICKS
+from de_stack.defs.stocks.serve import GOLDS, TICKS
 from de_stack.orchestration.maintenance import all_maintained, weekly
 
 MAINTAINED = [
-    *all_maintained(TICKS, [MOVING_AVERAGES]),
+    *all_maintained(TICKS, GOLDS),
     *all_maintained(load_stream("stocks.averages")),
 ]
 maintenance = weekly("stocks", MAINTAINED)

@@ -1,7 +1,7 @@
-"""silver_ticks -> averages over windows -> Postgres.
+"""silver_ticks -> averages over windows, bars of a minute -> Postgres.
 
 Belongs here: the gold tables. Does not belong here: the arithmetic (`core/rules.py`), the sizes of
-windows (the contract), reports (dbt).
+windows (the contract), longer bars and reports (dbt).
 """
 
 from datetime import datetime
@@ -24,6 +24,13 @@ def _moving_averages(rows: Any, _first: datetime, _last: datetime) -> Any:
     return averages.withColumn("event_hour", f.date_trunc(TICKS.grain, "window_end"))
 
 
+def _minute_bars(rows: Any, _first: datetime, _last: datetime) -> Any:
+    from pyspark.sql import functions as f
+
+    bars = rules.minute_bars(rows)
+    return bars.withColumn("event_hour", f.date_trunc(TICKS.grain, "minute"))
+
+
 MOVING_AVERAGES = Gold(
     stream=TICKS,
     layer="gold",
@@ -38,5 +45,20 @@ MOVING_AVERAGES = Gold(
     looks_back=max(partitions.reach(window.length, TICKS.grain) for window in TICKS.windows),
 )
 
+OHLCV_1M = Gold(
+    stream=TICKS,
+    layer="gold",
+    entity="ohlcv_1m",
+    columns=schema.BARS,
+    key=schema.BARS_KEY,
+    time_column="minute",
+    transform=_minute_bars,
+    description="Per stock and minute: first, highest, lowest and last price, shares, trades. "
+    "Trades of one moment are in the order in which the broker took them.",
+    count="ticks",
+)
+GOLDS = (MOVING_AVERAGES, OHLCV_1M)
+
 gold_moving_averages = served(MOVING_AVERAGES)
 published_gold_moving_averages = published(MOVING_AVERAGES)
+gold_ohlcv_1m, published_gold_ohlcv_1m = served(OHLCV_1M), published(OHLCV_1M)

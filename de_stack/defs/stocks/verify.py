@@ -4,14 +4,14 @@ Belongs here: which checks there are. Does not belong here: how they count (`flo
 """
 
 from de_stack.contracts import load_stream
-from de_stack.defs.stocks.serve import MOVING_AVERAGES, TICKS
+from de_stack.defs.stocks.serve import GOLDS, MOVING_AVERAGES, TICKS
 from de_stack.defs.stocks.stream import AVERAGES
 from de_stack.flow.continuous.parity_tables import Sides
 from de_stack.orchestration.query_assets import parity_check
 from de_stack.orchestration.standard_checks import checks
 
 RESULTS = load_stream("stocks.averages")
-CHECKS = [*checks(TICKS, [MOVING_AVERAGES]), *checks(RESULTS)]
+CHECKS = [*checks(TICKS, GOLDS), *checks(RESULTS)]
 PARITY = Sides(
     AVERAGES,
     RESULTS,

@@ -6,30 +6,42 @@ Belongs here: sensors, the hourly checks. Does not belong here: how they decide
 
 from de_stack.contracts import load_stream
 from de_stack.orchestration.ticks import (
-    chain,
+    Stage,
     check_schedule,
     dead_letter_sensor,
     derive_sensor,
     land_sensor,
+    marts_sensor,
 )
 
 TICKS, AVERAGES = load_stream("stocks.ticks"), load_stream("stocks.averages")
+_GOLD = ("gold_moving_averages", "gold_ohlcv_1m")
 
 land_ticks = land_sensor(TICKS)
 dead_ticks = dead_letter_sensor(TICKS)
 derive_ticks = derive_sensor(
     TICKS,
-    chain(
-        "stocks",
-        "bronze_ticks",
-        "silver_ticks",
-        "gold_moving_averages",
-        "published_gold_moving_averages",
-    ),
+    [
+        Stage("stocks", "silver_ticks", "bronze_ticks"),
+        *(Stage("stocks", table, "silver_ticks") for table in _GOLD),
+        *(Stage("stocks", f"published_{table}", table) for table in _GOLD),
+    ],
+)
+marts_of_ticks = marts_sensor(
+    "stocks",
+    "ticks",
+    {
+        "gold_ohlcv_1h": "gold_ohlcv_1m",
+        "gold_ohlcv_1d": "gold_ohlcv_1m",
+        "gold_ohlcv_1w": "gold_ohlcv_1m",
+        "gold_ohlcv_1mo": "gold_ohlcv_1m",
+        "mart_moving_averages": "silver_ticks",
+        "mart_trade_totals": "silver_ticks",
+    },
 )
 check_ticks = check_schedule(TICKS, "is_fresh", "rows_reconcile")
 
 land_averages = land_sensor(AVERAGES)
 dead_averages = dead_letter_sensor(AVERAGES)
-derive_averages = derive_sensor(AVERAGES, chain("stocks", "bronze_averages", "silver_averages"))
+derive_averages = derive_sensor(AVERAGES, [Stage("stocks", "silver_averages", "bronze_averages")])
 check_averages = check_schedule(AVERAGES, "is_fresh", "rows_reconcile")

@@ -1,4 +1,4 @@
-"""How trades become averages over windows of event time.
+"""How trades become averages over windows of event time, and bars of a minute.
 
 Belongs here: pure functions from data frame to data frame, the same for a stream and for a table.
 Does not belong here: reading, writing, Dagster, the sizes of windows (the contract has them).
@@ -99,6 +99,30 @@ def trade_totals(ticks: DataFrame) -> DataFrame:
         f.max("price").alias("max_price"),
         f.avg("quantity").alias("avg_quantity"),
         f.count("price").alias("count"),
+    )
+
+
+def minute_bars(ticks: DataFrame) -> DataFrame:
+    """Per stock and minute of event time: first, highest, lowest and last price, shares, trades.
+
+    Args:
+        ticks: `stock_name`, `price`, `quantity`, `event_time`, and the broker's `partition` and
+            `offset`, which order trades of one moment.
+
+    Returns:
+        `stock_name, minute, open, high, low, close, volume, ticks`; no row for a minute without
+        trades.
+    """
+    from pyspark.sql import functions as f
+
+    order = f.struct("event_time", "partition", "offset")
+    return ticks.groupBy("stock_name", f.date_trunc("minute", "event_time").alias("minute")).agg(
+        f.min_by("price", order).alias("open"),
+        f.max("price").alias("high"),
+        f.min("price").alias("low"),
+        f.max_by("price", order).alias("close"),
+        f.sum("quantity").alias("volume"),
+        f.count("*").alias("ticks"),
     )
 
 

@@ -24,3 +24,14 @@ TOTALS = (
     ("count", "bigint", "bigint", "Trades"),
 )
 TOTALS_KEY = ("stock_name", "trade_type")
+BARS = (
+    ("stock_name", "string", "text", "Symbol of the stock"),
+    ("minute", "timestamp", "timestamptz", "Start of the minute of the trades, UTC"),
+    ("open", "double", "double precision", "Price of the first trade"),
+    ("high", "double", "double precision", "Highest price"),
+    ("low", "double", "double precision", "Lowest price"),
+    ("close", "double", "double precision", "Price of the last trade"),
+    ("volume", "bigint", "bigint", "Shares that changed hands"),
+    ("ticks", "bigint", "bigint", "Trades"),
+)
+BARS_KEY = ("stock_name", "minute")
