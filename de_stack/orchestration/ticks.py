@@ -88,7 +88,7 @@ def sensor_name(domain: str, entity: str, step: str) -> str:
     return f"{domain}__{entity}__{step}"
 
 
-def _sensor(
+def asking(
     domain: str,
     entity: str,
     step: Step,
@@ -141,7 +141,7 @@ def land_sensor(stream: Stream) -> dg.SensorDefinition:
             tags={"de_stack/waiting": str(count)},
         )
 
-    return _sensor(
+    return asking(
         stream.domain,
         stream.entity,
         "land",
@@ -188,7 +188,7 @@ def derive_sensor(stream: Dataset, stages: Sequence[Stage]) -> dg.SensorDefiniti
             },
         )
 
-    return _sensor(
+    return asking(
         stream.domain,
         stream.entity,
         "derive",
@@ -208,7 +208,7 @@ def dead_letter_sensor(stream: Stream) -> dg.SensorDefinition:
             return "no new dead letter, and no replay has landed"
         return dg.RunRequest(asset_selection=[key])
 
-    return _sensor(
+    return asking(
         stream.domain,
         stream.entity,
         "dead",
@@ -257,7 +257,7 @@ def marts_sensor(domain: str, entity: str, reads: Mapping[str, str]) -> dg.Senso
             return "the source has not changed"
         return dg.RunRequest(asset_selection=[key for mart in old for key in keys(mart)])
 
-    return _sensor(
+    return asking(
         domain,
         entity,
         "mart",

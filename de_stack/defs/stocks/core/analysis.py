@@ -147,6 +147,11 @@ def attempt(compute: Callable[[], _Made]) -> tuple[_Made, None] | tuple[None, st
         return None, f"{type(error).__name__}: {error}"
 
 
-def missing(daily: Sequence[Row], result: Sequence[Row]) -> list[str]:
+def missing(series: Sequence[Series], result: Sequence[Row]) -> list[str]:
     """Stocks that a result says nothing of."""
-    return sorted({r["stock_name"] for r in daily} - {r["stock_name"] for r in result})
+    return sorted({each.stock_name for each in series} - {row["stock_name"] for row in result})
+
+
+def reasons(result: Sequence[Row]) -> dict[str, str]:
+    """Stocks without some of their figures, and why."""
+    return {row["stock_name"]: row["reason"] for row in result if row["reason"]}

@@ -41,13 +41,14 @@ def _rows(series: Series) -> list[Row]:
         if reason is None:
             closes = np.log(series.closes) if name == "log_return" else series.closes
             values = closes if name == "close" else np.diff(closes)
-            tested, row["reason"] = attempt(lambda values=values: _tested(values))
+            tested, row["reason"] = attempt(lambda values=values: unit_roots(values))
             row |= tested or {}
         found.append(row)
     return found
 
 
-def _tested(values: np.ndarray) -> Row:
+def unit_roots(values: np.ndarray) -> Row:
+    """Both tests around a constant and a trend (`..._trend`), and the verdict."""
     from statsmodels.tools.sm_exceptions import InterpolationWarning
     from statsmodels.tsa.stattools import adfuller, kpss
 
