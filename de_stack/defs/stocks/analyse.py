@@ -56,10 +56,13 @@ def every_stock_spec(result: Result) -> dg.AssetCheckSpec:
     )
 
 
-def every_stock(series: Sequence[Series], rows: Sequence[Row]) -> dg.AssetCheckResult:
+def every_stock(
+    result: Result, series: Sequence[Series], rows: Sequence[Row]
+) -> dg.AssetCheckResult:
     """Names the stocks that are missing, and those without figures."""
     lost = missing(series, rows)
     return dg.AssetCheckResult(
+        asset_key=key_of(result),
         check_name="accounts_for_every_stock",
         passed=not lost,
         metadata={
@@ -93,7 +96,7 @@ def stats_stationarity(
     }
     return dg.MaterializeResult(
         metadata={**told(done), "closes": dg.MetadataValue.json(verdicts)},
-        check_results=[every_stock(series, rows)],
+        check_results=[every_stock(STATIONARITY, series, rows)],
     )
 
 
@@ -135,5 +138,5 @@ def gold_decomposition(
     )
     return dg.MaterializeResult(
         metadata={**told(done), "period": config.period},
-        check_results=[every_stock(series, rows), parts],
+        check_results=[every_stock(DECOMPOSITION, series, rows), parts],
     )

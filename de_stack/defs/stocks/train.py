@@ -104,6 +104,8 @@ def forecasts(
         origins=config.origins,
         changes=tuple(dict.fromkeys(config.changes)),
     )
+    chosen: dict[str, dg.RawMetadataValue] = {"horizon": config.horizon, "origins": config.origins}
+    chosen["changes"] = dg.MetadataValue.json(list(parameters.changes))
     series, version = daily(settings)
     # Models of a few parameters: more threads only cost processor time.
     with threadpool_limits(1):
@@ -112,6 +114,7 @@ def forecasts(
         moved = analysis_predict.what_if(series, tested, parameters)
     not_better = analysis_backtest.not_better(tested)
     warning = dg.AssetCheckResult(
+        asset_key=key_of(PREDICTIONS),
         check_name="beats_naive",
         passed=not not_better,
         severity=dg.AssetCheckSeverity.WARN,
@@ -123,8 +126,8 @@ def forecasts(
     )
     for result, rows in ((BACKTEST, tested), (PREDICTIONS, predicted), (WHAT_IF, moved)):
         done = result.publish(settings, rows, version, context.run.run_id)
-        checks = [every_stock(series, rows)]
-        metadata: dict[str, dg.RawMetadataValue] = {**told(done), **vars(parameters)}
+        checks = [every_stock(result, series, rows)]
+        metadata: dict[str, dg.RawMetadataValue] = {**told(done), **chosen}
         if result is PREDICTIONS:
             checks.append(warning)
             metadata["plot"] = _picture(series, rows)

@@ -1,10 +1,12 @@
-"""What makes stocks run by themselves: new offsets, pending hours, silence.
+"""What makes stocks run by themselves: new offsets, pending hours, new days, silence.
 
 Belongs here: sensors, the hourly checks. Does not belong here: how they decide
 (`orchestration.ticks`), the continuous queries (`stream.py`).
 """
 
 from de_stack.contracts import load_stream
+from de_stack.defs.stocks import analyse, train
+from de_stack.orchestration.results import results_sensor
 from de_stack.orchestration.ticks import (
     Stage,
     check_schedule,
@@ -45,3 +47,5 @@ land_averages = land_sensor(AVERAGES)
 dead_averages = dead_letter_sensor(AVERAGES)
 derive_averages = derive_sensor(AVERAGES, [Stage("stocks", "silver_averages", "bronze_averages")])
 check_averages = check_schedule(AVERAGES, "is_fresh", "rows_reconcile")
+
+analysis = results_sensor("stocks", "analysis", [*analyse.RESULTS, *train.RESULTS], analyse.DAILY)
