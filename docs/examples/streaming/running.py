@@ -40,6 +40,7 @@ def arguments(doc: str | None) -> ArgumentParser:
 @contextmanager
 def session(remote: str | None, needs_kafka: bool = False) -> Iterator[SparkSession]:
     """A session of that server, or of a Spark in this process; stopped at the end, Ctrl-C too."""
+    is_broken_off = False
     try:
         spark = _connected(remote) if remote else _of_its_own(needs_kafka)
         try:
@@ -48,10 +49,16 @@ def session(remote: str | None, needs_kafka: bool = False) -> Iterator[SparkSess
             spark.conf.set("spark.sql.shuffle.partitions", "2")
             spark.conf.set("spark.sql.session.timeZone", "UTC")
             yield spark
+        except KeyboardInterrupt:
+            # Py4J may have been in the middle of a call, and would take the rest of its answer for
+            # that of the next one. A Spark of our own ends with us; on a server we have to stop.
+            is_broken_off = not remote
+            raise
         finally:
-            for query in spark.streams.active:
-                query.stop()
-            spark.stop()
+            if not is_broken_off:
+                for query in spark.streams.active:
+                    query.stop()
+                spark.stop()
     except KeyboardInterrupt:
         say("stopped")
         sys.exit(130)
