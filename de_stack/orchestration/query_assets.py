@@ -67,7 +67,7 @@ def observe_sensor(domain: str, queries: Sequence[Query]) -> dg.SensorDefinition
     """Says of each query of a domain how far it is, where that has changed."""
 
     @dg.sensor(
-        name=f"{domain}__queries__observe",
+        name=f"{domain}__observe_queries",
         minimum_interval_seconds=Settings().sensor_interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Observes what the continuous queries of {domain} keep: batch, rows, "
