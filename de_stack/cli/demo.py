@@ -11,11 +11,13 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from de_stack.failures import TransientFailure
+from de_stack.naming import asset_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,12 +25,55 @@ if TYPE_CHECKING:
     from de_stack.settings import Settings
 
 # Much faster than a laptop needs it, so that somebody who looks sees something move.
-_CADENCE = {"DE_STACK_SENSOR_INTERVAL_SECONDS": "15", "DE_STACK_MART_INTERVAL_SECONDS": "60"}
+_CADENCE = {
+    "DE_STACK_SENSOR_INTERVAL_SECONDS": "15",
+    "DE_STACK_MART_INTERVAL_SECONDS": "60",
+    # Three queries on two cores: at a second they would leave little to the rest.
+    "DE_STACK_QUERY_INTERVAL_SECONDS": "5",
+}
 _DOMAIN, _ENTITY = "telemetry", "measures"
 _STAGES = (("bronze", "landed from Kafka"), ("silver", "refined"), ("stats", "statistics in Delta"))
-_COLUMNS = (
-    *("source_id", "metric", "window_start", "window_end", "count"),
-    *("min", "max", "mean", "stddev", "p50", "p90", "p99"),
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A table in Postgres of which the demo shows the newest rows, by `window_start`."""
+
+    domain: str
+    table: str
+    title: str
+    columns: tuple[str, ...]
+    rows: int
+
+
+_STATISTICS = _Shown(
+    _DOMAIN,
+    asset_name("stats", _ENTITY),
+    "telemetry.stats_measures in Postgres, newest windows (UTC)",
+    (
+        *("source_id", "metric", "window_start", "window_end", "count"),
+        *("min", "max", "mean", "stddev", "p50", "p90", "p99"),
+    ),
+    12,
+)
+_LIVE = (
+    _Shown(
+        "stocks",
+        "live_averages",
+        "stocks.live_averages in Postgres, while trades come in (UTC)",
+        (
+            *("stock_name", "window_start", "window_end", "count"),
+            *("min_price", "max_price", "avg_price"),
+        ),
+        8,
+    ),
+    _Shown(
+        _DOMAIN,
+        "live_measures",
+        "telemetry.live_measures in Postgres, while measures come in (UTC)",
+        ("source_id", "metric", "window_start", "count", "min", "max", "mean", "last_value"),
+        5,
+    ),
 )
 
 
@@ -60,7 +105,9 @@ def demo(
     from de_stack.settings import Settings
 
     settings = Settings()
-    _statistics(console, settings)
+    # The queries have been at it since their host is up; they need no run of Dagster.
+    for shown in (_STATISTICS, *_LIVE):
+        _newest(console, settings, shown)
     _places(console, settings)
     _services(console, settings)
     _times(console, seconds, services)
@@ -93,7 +140,7 @@ def _wait(deadline_seconds: int) -> Iterator[tuple[str, float]]:
             typer.echo(f"first measures: {todo[0][1]}")
             yield f"first measures: {todo.pop(0)[1]}", time.monotonic() - last
             last = time.monotonic()
-        if not todo and _rows(settings, 1):
+        if not todo and _rows(settings, _STATISTICS, 1):
             yield "first statistics in Postgres", time.monotonic() - last
             return
         waited = time.monotonic() - began
@@ -111,17 +158,16 @@ def _wait(deadline_seconds: int) -> Iterator[tuple[str, float]]:
         time.sleep(0.5)
 
 
-def _rows(settings: Settings, limit: int) -> list[tuple[Any, ...]]:
-    """The newest statistics; none as long as there is no such table."""
+def _rows(settings: Settings, shown: _Shown, limit: int) -> list[tuple[Any, ...]]:
+    """The newest rows; none as long as there is no such table."""
     from psycopg import sql
 
-    from de_stack.naming import asset_name
     from de_stack.resources.postgres import Postgres
 
-    table = sql.Identifier(settings.names.schema(_DOMAIN), asset_name("stats", _ENTITY))
-    columns = sql.SQL(", ").join(map(sql.Identifier, _COLUMNS))
+    table = sql.Identifier(settings.names.schema(shown.domain), shown.table)
+    columns = sql.SQL(", ").join(map(sql.Identifier, shown.columns))
     query = sql.SQL("select {} from {} order by window_start desc, 1, 2 limit {}")
-    with Postgres(settings, "serving").transaction("read the statistics") as db:
+    with Postgres(settings, "serving").transaction(f"read {shown.table}") as db:
         name = table.as_string(db)
         there = db.execute("select to_regclass(%s)", (name,)).fetchone()
         if there is None or there[0] is None:
@@ -140,25 +186,26 @@ def _failed_runs(settings: Settings) -> str:
     return f"{row[0] if row else 0} failed runs"
 
 
-def _statistics(console: Console, settings: Settings) -> None:
+def _newest(console: Console, settings: Settings, shown: _Shown) -> None:
     from rich.table import Table
 
-    table = Table(title="telemetry.stats_measures in Postgres, newest windows (UTC)")
-    for name in _COLUMNS:
-        table.add_column(
-            name, justify="left" if name.endswith("id") or name == "metric" else "right"
-        )
-    for row in _rows(settings, 12):
-        table.add_row(*(_shown(value) for value in row))
+    table = Table(title=shown.title)
+    for name in shown.columns:
+        is_text = name in ("source_id", "metric", "stock_name")
+        table.add_column(name, justify="left" if is_text else "right")
+    for row in _rows(settings, shown, shown.rows):
+        table.add_row(*(_text(value) for value in row))
     console.print(table)
 
 
-def _shown(value: Any) -> str:
+def _text(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
         return f"{value:.2f}"
-    return f"{value:%H:%M}" if hasattr(value, "hour") else str(value)
+    if not hasattr(value, "hour"):
+        return str(value)
+    return f"{value:%H:%M:%S}" if value.second else f"{value:%H:%M}"
 
 
 def _places(console: Console, settings: Settings) -> None:
