@@ -30,6 +30,8 @@ from de_stack.flow.continuous.topic_sink import BATCH_HEADER
 from de_stack.resources.duckdb_memory import ask
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from de_stack.settings import Settings
 
 _CLOSE = 1e-9
@@ -70,24 +72,42 @@ def compare(settings: Settings, sides: Sides, first: datetime, last: datetime) -
     found.settled_until = _moment(min(until.values()))
     for start in partitions.expand(first, last, stream.grain):
         tables, found.batch_path_is_behind = tables_of(settings, sides, history, start)
-        if tables is None:
-            continue
-        past = partitions.after(start, stream.grain)
-        rows = ask(
-            f"compare {name} with {sides.gold.name}",
-            tables | {"settled": settled_table(until)},
-            _sql(),
-            {
-                "first_us": _us(start),
-                "past_us": _us(past),
-                "all_until_us": min(until.values()),
-                "query_id": history.query_id,
-                "header": BATCH_HEADER,
-            },
-        )
-        for row in rows.to_pylist():
-            _judge(found, row, behind=found.batch_path_is_behind)
+        if tables is not None:
+            span = start, partitions.after(start, stream.grain)
+            judge(found, tables, until, history.query_id, span)
     return found
+
+
+def judge(
+    found: Parity,
+    tables: dict[str, pa.Table],
+    until: dict[int, int],
+    query_id: str,
+    span: tuple[datetime, datetime],
+) -> None:
+    """Enter what the tables of one event period say.
+
+    Args:
+        found: what is known so far.
+        tables: as `parity.sql` reads them, but for `settled`.
+        until: per partition of the results, up to which end (microseconds) they are there.
+        query_id: the checkpoint whose results count.
+        span: windows that end from the one on and before the other.
+    """
+    rows = ask(
+        "compare a continuous query with the batch path",
+        tables | {"settled": settled_table(until)},
+        _sql(),
+        {
+            "first_us": _us(span[0]),
+            "past_us": _us(span[1]),
+            "all_until_us": min(until.values()),
+            "query_id": query_id,
+            "header": BATCH_HEADER,
+        },
+    )
+    for row in rows.to_pylist():
+        _judge(found, row, behind=found.batch_path_is_behind)
 
 
 def _judge(found: Parity, row: dict[str, Any], *, behind: bool) -> None:

@@ -126,7 +126,7 @@ def tables_of(
             f"and event_time >= {_sql_time(start)} and event_time < {_sql_time(past)}",
             versions[1],
         ),
-        "ends": _ends(history),
+        "ends": ends_of(history),
         "windows": pa.table(
             {
                 "window_name": [w.name for w in stream.windows],
@@ -165,7 +165,8 @@ def _behind(settings: Settings, sides: Sides, start: datetime) -> list[datetime]
     return [start for lag in lags if lag.event_hour in (start, before)]
 
 
-def _ends(history: History) -> pa.Table:
+def ends_of(history: History) -> pa.Table:
+    """In which batch an offset lies, and up to which end of windows its row was late there."""
     import pyarrow as pa
 
     rows: dict[tuple[int, int], tuple[int, int]] = {}
