@@ -111,7 +111,7 @@ def _metadata(newest: dict[str, Any]) -> dict[str, Any]:
         "lag_rows": newest["lag_rows"],
         "duration_ms": newest["duration_ms"],
         "rows_so_far": newest["total_rows"],
-        "dropped_by_watermark_so_far": newest["total_dropped"],
+        "dropped_by_watermark_so_far_at_least": newest["total_dropped"],
         "done_at": str(newest["done_at"]),
         "query_id": newest["query_id"],
     }

@@ -22,13 +22,17 @@ _GAUGES: tuple[tuple[str, str, Callable[[Any], float]], ...] = (
     ("batch_seconds", "How long the last batch took.", lambda m: m.duration_ms / 1000),
     (
         "batch_dropped_rows",
-        "Rows of closed windows that the last batch left out.",
+        "Groups of rows, by key and closed window, that the last batch left out.",
         lambda m: m.dropped_rows,
     ),
 )
 _COUNTERS: tuple[tuple[str, str, Callable[[Hosted], int]], ...] = (
     ("input_rows", "Messages read by this process.", lambda h: h.input_rows),
-    ("dropped_rows", "Rows of closed windows left out by this process.", lambda h: h.dropped_rows),
+    (
+        "dropped_rows",
+        "Groups of rows, by key and closed window, left out.",
+        lambda h: h.dropped_rows,
+    ),
     ("restarts", "Starts after a failure.", lambda h: h.restarts),
 )
 
