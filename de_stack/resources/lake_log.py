@@ -119,6 +119,11 @@ class LakeLog:
         table = self.open(uri)
         return None if table is None else table.version()
 
+    def transaction(self, uri: str, app: str) -> int | None:
+        """Number of the last commit of a writer that counts its own; None before its first."""
+        table = self.open(uri)
+        return None if table is None else table.transaction_version(app)
+
     def commits_after(self, uri: str, version: int) -> list[Commit]:
         """Commits newer than `version`, oldest first.
 

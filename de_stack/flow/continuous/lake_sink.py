@@ -4,8 +4,10 @@ Belongs here: appending or replacing, and what the commit says. Does not belong 
 (`flow.tables`), the ledger.
 
 Delta itself skips a number that a query has committed before (`txnAppId`, `txnVersion`), so that a
-batch that comes again after a crash changes nothing. The commit carries our metadata like any
-other: whoever reads the table next holds its log against the ledger.
+batch that comes again after a crash changes nothing. But it skips computing the rows as well, and
+without that Spark does not learn how new they are: the watermark would stand still until other rows
+come. So what is skipped is computed all the same. The commit carries our metadata like any other:
+whoever reads the table next holds its log against the ledger.
 """
 
 from __future__ import annotations
@@ -66,6 +68,11 @@ class LakeSink:
         from pyspark.sql import functions as f
 
         table = self.table(settings)
+        app = f"stream:{table.table_id}:{batch.query_id}"
+        known = Lake(settings).transaction(table.uri, app)
+        if known is not None and known >= batch.number:
+            rows.write.format("noop").mode("overwrite").save()
+            return 0
         _, metadata = commits.envelope(
             "stream", batch.query_id, query=batch.query, batch_id=batch.number
         )
@@ -77,7 +84,7 @@ class LakeSink:
             .coalesce(1)
             .write.format("delta")
             .mode("overwrite" if batch.mode == "complete" else "append")
-            .option("txnAppId", f"stream:{table.table_id}:{batch.query_id}")
+            .option("txnAppId", app)
             .option("txnVersion", batch.number)
             .option("userMetadata", metadata)
             .save(table.uri)
