@@ -85,8 +85,10 @@ class TableSink:
         tried = f"write batch {batch.number} of {batch.query} to {self.target(settings)}"
         table = self.table(settings)
         with Postgres(settings, "serving").transaction(tried) as db:
-            # A table that was dropped comes back with what follows: it is of what is live.
-            ensure(db, table)
+            # A table that was dropped comes back with what follows: it is of what is live. One that
+            # is there is not made: who makes tables waits for all others who do, publishing too.
+            if not _is_there(db, table):
+                ensure(db, table)
             taken = (batch.query, batch.query_id, batch.number)
             if db.execute(_TAKE.encode(), taken).fetchone() is None:
                 return 0
@@ -94,6 +96,11 @@ class TableSink:
             if self.keep is not None and found.num_rows:
                 _forget(db, table, self.keep)
         return found.num_rows
+
+
+def _is_there(db: Connection, table: ServingTable) -> bool:
+    name = f'"{table.schema}"."{table.name}"'
+    return db.execute("select to_regclass(%s)", (name,)).fetchone() != (None,)
 
 
 def _put(db: Connection, table: ServingTable, rows: pa.Table, *, is_all: bool) -> None:
