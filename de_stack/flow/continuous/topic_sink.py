@@ -51,10 +51,9 @@ class TopicSink:
         def header(name: str, value: Column) -> Column:
             return f.struct(f.lit(name).alias("key"), value.cast("binary").alias("value"))
 
-        event_id = f.concat_ws("/", *(_text(rows, name) for name in self.identity))
         said = {
             "ce_specversion": f.lit("1.0"),
-            "ce_id": event_id,
+            "ce_id": _joined(rows, self.identity),
             "ce_source": f.lit(_SOURCE),
             "ce_type": f.lit(self.stream.name),
             "ce_time": _text(rows, self.stream.event_time),
@@ -64,7 +63,7 @@ class TopicSink:
         message = f.struct(*(f.col(n.name).alias(n.path[0]) for n in self.stream.fields))
         (
             rows.select(
-                f.concat_ws("/", *(_text(rows, name) for name in self.stream.key)).alias("key"),
+                _joined(rows, self.stream.key).alias("key"),
                 f.to_json(message, {"timestampFormat": _TIME}).alias("value"),
                 f.array(*(header(n, v) for n, v in said.items())).alias("headers"),
             )
@@ -85,6 +84,12 @@ def _producer_options(settings: Settings) -> dict[str, str]:
         if not name.removeprefix("kafka.").startswith(consumers)
     }
     return options | {"kafka.acks": "all", "kafka.enable.idempotence": "true"}
+
+
+def _joined(rows: DataFrame, names: tuple[str, ...]) -> Column:
+    from pyspark.sql import functions as f
+
+    return f.concat_ws("/", *(_text(rows, name) for name in names))
 
 
 def _text(rows: DataFrame, name: str) -> Column:
