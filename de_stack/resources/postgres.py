@@ -54,6 +54,12 @@ order by a.backend_start limit 1
 """
 
 
+class Held(TransientFailure):
+    """Somebody else holds a lock; `got` says who, and since when."""
+
+    page = "reparse-under-way"
+
+
 class Postgres:
     """One of our databases. Every block of work is one transaction, except under a `lock`."""
 
@@ -89,7 +95,8 @@ class Postgres:
             shared: beside other shared holders, but no other.
 
         Raises:
-            TransientFailure: somebody else holds it, it was lost, or the server is away.
+            Held: somebody else has it.
+            TransientFailure: it was lost, or the server is away.
             PermanentFailure: the server refused us.
         """
         from psycopg import OperationalError
@@ -102,9 +109,7 @@ class Postgres:
             if connection.execute(taken.encode(), (name,)).fetchone() != (True,):
                 holder = connection.execute(_HOLDER, (name,)).fetchone()
                 got = f"{holder[0]} is at it since {holder[1]} UTC" if holder else "it was taken"
-                raise TransientFailure(
-                    tried, got, "try again when that has ended", page="reparse-under-way"
-                )
+                raise Held(tried, got, "try again when that has ended")
 
             def still_held() -> None:
                 connection.execute("select 1")

@@ -51,13 +51,15 @@ def run(settings: Settings, args: argparse.Namespace) -> int:
     from de_stack.sources.generator.service import stopped_by_signals
     from de_stack.streaming import meters
     from de_stack.streaming.host import Host
-    from de_stack.streaming.session import open_driver
+    from de_stack.streaming.session import close_driver, open_driver
 
     only = {load_query(name).name for name in args.queries}
-    with stopped_by_signals() as stop:
+    with (
+        stopped_by_signals() as stop,
+        tempfile.TemporaryDirectory(prefix="de_stack-streams-", ignore_cleanup_errors=True) as own,
+    ):
         ensure_schema(settings)
-        tmp = args.tmp or Path(tempfile.mkdtemp(prefix="de_stack-streams-"))
-        session = open_driver(settings, tmp, args.log4j)
+        session = open_driver(settings, args.tmp or Path(own), args.log4j)
         try:
             host = Host(settings, session, load_queries())
             if args.metrics_port is not None:
@@ -66,7 +68,7 @@ def run(settings: Settings, args: argparse.Namespace) -> int:
             log.info("started", extra={"queries": ", ".join(sorted(only)) or "those wanted"})
             host.run(stop, frozenset(only))
         finally:
-            session.stop()
+            close_driver(session)
     log.info("stopped")
     return 0
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from de_stack.failures import Failure, TransientFailure
 from de_stack.flow.continuous.batches import Batches
-from de_stack.flow.continuous.running import begin, checkpoint_of
-from de_stack.streaming.hosted import Hosted
+from de_stack.flow.continuous.running import alone, begin, checkpoint_of
+from de_stack.streaming.hosted import LAST_BATCH_S, Hosted
 from de_stack.streaming.wanted import Wanted, write_whole
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ class Host:
         self._queries = queries
         self._wanted = Wanted(settings.home)
         self._tidied = 0.0
+        self._ours: dict[str, ExitStack] = {}
 
     def run(self, stop: threading.Event, only: frozenset[str] = frozenset()) -> None:
         """Until told to stop. `only`: these queries, whatever the file says.
@@ -55,12 +59,19 @@ class Host:
         try:
             while not stop.is_set():
                 wanted = sorted(only) if only else self._wanted.names(self._queries)
-                self.step(frozenset(wanted), time.monotonic())
+                try:
+                    self.step(frozenset(wanted), time.monotonic())
+                except Exception:
+                    # Whatever Py4J makes of a driver that goes while it is asked.
+                    self._check_driver(wait_s=2)
+                    raise
                 stop.wait(_LOOK_S)
         finally:
-            for hosted in self.hosted.values():
-                _gently(hosted.end)
-            self._tell()
+            deadline = time.monotonic() + LAST_BATCH_S
+            for name, hosted in self.hosted.items():
+                _gently(partial(hosted.end, deadline))
+                self._let_go(name)
+            _gently(self._tell)
 
     def step(self, wanted: frozenset[str], now: float) -> None:
         """One look at everything."""
@@ -72,6 +83,8 @@ class Host:
                     hosted.end()
             else:
                 hosted.begin(self._start, now)
+            if hosted.state != "running":
+                self._let_go(name)
             try:
                 self._batches(hosted.query).measure(news)
             except Failure as failure:
@@ -80,16 +93,25 @@ class Host:
         if now - self._tidied > _TIDY_S:
             self._tidied = now
             _gently(self._tidy)
-        self._tell()
+        # Where it cannot be written down how they are, they run all the same.
+        _gently(self._tell)
 
     def _start(self, query: Query) -> StreamingQuery:
+        self._let_go(query.name)
+        self._ours[query.name] = held = ExitStack()
+        still_ours = held.enter_context(alone(self._settings, query))
         if self._wanted.is_anew(query.name):
             suffix = f"before-{datetime.now(UTC):%Y%m%dT%H%M%S}"
             moved = checkpoint_of(self._settings, self._session, query).move_away(suffix)
             self._wanted.done_anew(query.name)
             log.info("begins anew", extra={"query": query.name, "old_checkpoint": moved})
         self._session.sparkContext.setLocalProperty("spark.scheduler.pool", query.name)
-        return begin(self._settings, self._session, query)
+        return begin(self._settings, self._session, query, still_ours)
+
+    def _let_go(self, name: str) -> None:
+        """Another process may have the query."""
+        if (held := self._ours.pop(name, None)) is not None:
+            _gently(held.close)
 
     def _batches(self, query: Query) -> Batches:
         return Batches(self._settings, self._settings.names.query(query.domain, query.entity))
@@ -99,9 +121,11 @@ class Host:
             keep = hosted.query.reads.retention + _MARGIN
             self._batches(hosted.query).forget_before(datetime.now(UTC), keep)
 
-    def _check_driver(self) -> None:
+    def _check_driver(self, wait_s: float = 0) -> None:
         gateway: Any = self._session.sparkContext._gateway  # noqa: SLF001
-        process = gateway.proc
+        process: subprocess.Popen[bytes] = gateway.proc
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(wait_s)
         if process.poll() is not None:
             raise TransientFailure(
                 "run continuous queries",

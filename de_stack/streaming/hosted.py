@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 State = Literal["stopped", "running", "retrying", "failed"]
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
-_LAST_BATCH_S = 5.0
+LAST_BATCH_S = 5.0
 # What Spark and we say of what no retry mends.
 _FOR_GOOD = ("(a retry cannot help)", "KAFKA_DATA_LOSS", "STATE_STORE_KEY_SCHEMA", "[STATE_STORE_")
 
@@ -44,6 +44,7 @@ class Hosted:
     _wait_s: float = FIRST_WAIT_S
     _not_before: float = 0.0
     _told: tuple[str, int] = ("", -1)
+    _seen: dict[str, Any] = field(default_factory=dict)
 
     def begin(self, start: Callable[[Query], StreamingQuery], now: float) -> None:
         """Start it, unless it runs, has failed for good, or has to wait after a failure."""
@@ -55,6 +56,9 @@ class Hosted:
             self._failed(str(failure), now, for_good=True)
         except Failure as failure:
             self._failed(str(failure), now, for_good=False)
+        except Exception as error:  # noqa: BLE001 - of Spark, Py4J, Delta: it is this query's alone
+            text = _why(str(error) or repr(error))
+            self._failed(text, now, for_good=any(word in text for word in _FOR_GOOD))
         else:
             self.state = "running"
             log.info("query begun", extra={"query": self.query.name, "restarts": self.restarts})
@@ -63,7 +67,9 @@ class Hosted:
         """What has been done since the last look; a query that ended by itself has failed."""
         if self._running is None:
             return []
-        found = [progress.plain(p) for p in self._running.recentProgress]
+        found = progress.since(self._running, self._seen)
+        if found:
+            self._seen = found[-1]
         done = [p for p in found if progress.has_run(p)]
         if done:
             self.last = done[-1]
@@ -84,11 +90,11 @@ class Hosted:
         query_id, number = self._told
         return found.query_id != query_id or found.batch_id > number
 
-    def end(self) -> None:
+    def end(self, deadline: float | None = None) -> None:
         """Stop it; a batch that is under way after some seconds is repeated at the next start."""
         if self._running is not None:
             # A batch that is broken off is said by Spark as a failure, with all its stacks.
-            deadline = time.monotonic() + _LAST_BATCH_S
+            deadline = deadline or time.monotonic() + LAST_BATCH_S
             while self._running.status["isTriggerActive"] and time.monotonic() < deadline:
                 time.sleep(0.02)
             self._running.stop()

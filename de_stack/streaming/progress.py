@@ -8,14 +8,29 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from de_stack.flow.continuous.batches import Measured
 
+if TYPE_CHECKING:
+    from pyspark.sql.streaming.query import StreamingQuery
 
-def plain(progress: Any) -> dict[str, Any]:
-    """A progress of PySpark as its JSON."""
-    return progress if isinstance(progress, dict) else json.loads(progress.json)
+
+def since(query: StreamingQuery, last: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a query has said after `last`, oldest first; all that it still knows, without one.
+
+    `recentProgress` brings over all that is kept, some hundred calls: twice a second, for a handful
+    of queries, that took a core. From the newest backwards it is one or two.
+    """
+    spark: Any = query._jsq  # noqa: SLF001
+    kept = spark.recentProgress()
+    found: list[dict[str, Any]] = []
+    for place in range(len(kept) - 1, -1, -1):
+        one = json.loads(kept[place].json())
+        if (one["runId"], one["timestamp"]) == (last.get("runId"), last.get("timestamp")):
+            break
+        found.append(one)
+    return found[::-1]
 
 
 def measured(found: dict[str, Any]) -> Measured:

@@ -10,6 +10,7 @@ the process is killed, its JVM sees the end of its input and goes, too.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from de_stack.settings import Settings
 
+log = logging.getLogger(__name__)
 _HERE = "local[2]"
 _JVM = "-XX:+UseSerialGC -XX:-UsePerfData"
 _CONFIG = {
@@ -52,6 +54,16 @@ _CONFIG = {
     "spark.sql.ui.retainedExecutions": "5",
     "spark.cleaner.periodicGC.interval": "5min",
 }
+
+
+def close_driver(session: SparkSession) -> None:
+    """End the driver; one that has gone already is not asked."""
+    from py4j.protocol import Py4JError
+
+    try:
+        session.stop()
+    except (Py4JError, OSError) as error:
+        log.warning("Spark's driver was not ended", extra={"why": str(error) or repr(error)})
 
 
 def open_driver(settings: Settings, tmp: Path, log4j: Path | None = None) -> SparkSession:

@@ -52,9 +52,16 @@ class Wanted:
         except FileNotFoundError:
             return {"on": {}, "anew": []}
         except ValueError as error:
+            found = str(error)
+        if not isinstance(found, dict) or not (
+            isinstance(found.get("on"), dict) and isinstance(found.get("anew"), list)
+        ):
             raise PermanentFailure(
-                f"read {self._path}", f"not JSON: {error}", "remove it", page="stream-query"
-            ) from error
+                f"read {self._path}",
+                f"it is not what `de-stack stream` writes: {str(found)[:200]}",
+                "remove it: each query runs as its domain says then",
+                page="stream-query",
+            )
         return {"on": found["on"], "anew": found["anew"]}
 
     @contextmanager

@@ -6,18 +6,27 @@ queries run (`streaming`), the session, any one sink.
 A batch: Spark writes down its offsets and watermark; the sink takes its rows, once; the ledger
 gets its entry; Spark commits its number. A crash between any two of them repeats the batch with the
 same rows.
+
+One process at a time runs a query: it holds a lock in the ledger's database, which ends with it.
+That is for people, who are told who has it. What makes two at once harmless (one that was stopped
+for a while and wakes up, its lock gone) are the numbers of batches in each sink.
 """
 
 from __future__ import annotations
 
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from de_stack.failures import PermanentFailure
+from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.flow import decoding
 from de_stack.flow.continuous.batches import Batches
 from de_stack.flow.continuous.checkpoint import Checkpoint
 from de_stack.flow.continuous.query import Batch, Query
 from de_stack.resources.kafka import Kafka, spark_options
+from de_stack.resources.postgres import Held, Postgres
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -35,8 +44,47 @@ def checkpoint_of(settings: Settings, session: SparkSession, query: Query) -> Ch
     return Checkpoint(session, settings.names.checkpoint_uri(root, query.domain, query.entity))
 
 
-def begin(settings: Settings, session: SparkSession, query: Query) -> StreamingQuery:
+@contextmanager
+def alone(settings: Settings, query: Query) -> Iterator[Callable[[], None]]:
+    """Have a query for this process; what is yielded fails when it is not ours any more.
+
+    Raises:
+        TransientFailure: another process has it, or the ledger is away.
+    """
+    from psycopg import Error
+
+    name, tried = settings.names.query(query.domain, query.entity), f"start query {query.name}"
+    who = f"host {os.getpid()} on {socket.gethostname()}"
+
+    def still_ours() -> None:
+        try:
+            still_held()
+        except Error as error:
+            raise TransientFailure(
+                f"run query {query.name}",
+                f"the ledger does not keep it for us any more: {error}".strip(),
+                settings.mending("postgres", "ledger_dsn"),
+                page="stream-query",
+            ) from error
+
+    try:
+        with Postgres(settings, "ledger").lock(f"query {name}", tried, who) as still_held:
+            yield still_ours
+    except Held as held:
+        raise TransientFailure(
+            tried,
+            f"another process runs it: {held.got}",
+            "stop that one; until then nothing is missing, and after it this one goes on",
+            page="stream-query",
+        ) from None
+
+
+def begin(
+    settings: Settings, session: SparkSession, query: Query, still_ours: Callable[[], None]
+) -> StreamingQuery:
     """Start a query from its checkpoint, or from the oldest message of its topic.
+
+    `still_ours` is asked before each batch.
 
     Raises:
         PermanentFailure: there is no topic, it was made anew, or the state has another shape.
@@ -56,14 +104,23 @@ def begin(settings: Settings, session: SparkSession, query: Query) -> StreamingQ
     if known := checkpoint.query_id():
         batches.begin(known, state, query.shape)
     query.sink.prepare(settings, session)
-    entered: set[str] = {known} if known else set()
+    ours = known
 
     def take(rows: DataFrame, number: int) -> None:
+        nonlocal ours
+        still_ours()
         query_id = checkpoint.query_id()
         assert query_id is not None  # noqa: S101 - Spark has written it before its first batch
-        if query_id not in entered:
+        if ours is None:
             batches.begin(query_id, state, query.shape)
-            entered.add(query_id)
+            ours = query_id
+        if query_id != ours:
+            raise PermanentFailure(
+                f"run query {query.name}",
+                f"its checkpoint {checkpoint.uri} was begun anew by another process",
+                f"`de-stack stream start {query.name}`, once that one is stopped",
+                page="stream-query",
+            )
         planned = checkpoint.planned(number)
         written = query.sink.write(settings, rows, Batch(name, query_id, number, query.mode))
         batches.enter(query_id, planned, written)
