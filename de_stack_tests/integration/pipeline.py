@@ -15,6 +15,7 @@ import dagster as dg
 import pytest
 
 from de_stack import partitions
+from de_stack.contracts import load_stream
 from de_stack.flow.ledger_schema import ensure_schema
 from de_stack.resources.kafka import Kafka, client_options, ensure_topics
 from de_stack.settings import Settings
@@ -62,7 +63,7 @@ def produce(
     producer.close()
 
 
-def until_committed(settings: Settings) -> None:
+def until_committed(settings: Settings, stream: str = "telemetry.measures") -> None:
     """Return when what committed transactions wrote can be read.
 
     A producer is told that its transaction is committed before the partitions are: on a busy
@@ -71,7 +72,7 @@ def until_committed(settings: Settings) -> None:
     from kafka.admin import OffsetSpec
     from kafka.structs import TopicPartition
 
-    topic, kafka = settings.names.topic("telemetry", "measures"), Kafka(settings)
+    topic, kafka = settings.names.topic(*load_stream(stream).topic), Kafka(settings)
     deadline = time.monotonic() + 20
     while True:
         state = kafka.topic_state(topic)
