@@ -40,13 +40,13 @@ placed as (
 select
     window_name,
     stock_name,
-    make_timestamp(start_us) at time zone 'UTC' as window_start,
-    make_timestamp(start_us + length_us) at time zone 'UTC' as window_end,
+    make_timestamptz(start_us) as window_start,
+    make_timestamptz(start_us + length_us) as window_end,
     -- compensated, and in one order: which row came first must not show in a report, not in the last digit
     favg(price order by price) as avg_price,
     min(price) as min_price,
     max(price) as max_price,
     count(*) as count
 from placed
-where make_timestamp(start_us + length_us) at time zone 'UTC' >= (select since from newest)
+where start_us + length_us >= (select epoch_us(since) from newest)
 group by window_name, stock_name, start_us, length_us
