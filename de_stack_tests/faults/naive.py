@@ -386,3 +386,93 @@ def answer_before_kafka_has_it() -> Iterator[None]:
 
     with mock.patch.object(Door, "send", send):
         yield
+
+
+@way
+def every_batch_is_appended() -> Iterator[None]:
+    """Append what a batch gives to the lake, as the first example of `foreachBatch` does."""
+    from pyspark.sql.readwriter import DataFrameWriter
+
+    option = DataFrameWriter.option
+
+    def no_fence(self: Any, key: str, value: Any) -> Any:
+        return self if key.startswith("txn") else option(self, key, value)
+
+    with mock.patch.object(DataFrameWriter, "option", no_fence):
+        yield
+
+
+@way
+def every_batch_is_inserted() -> Iterator[None]:
+    """Insert what a batch gives into the table, as `write.jdbc` does."""
+    from psycopg import sql
+
+    from de_stack.flow.continuous import table_sink
+    from de_stack.flow.serving import table_name
+
+    def insert(db: Any, table: Any, rows: Any, *, is_all: bool) -> None:
+        names = [name for name, _, _ in table.columns]
+        into = sql.SQL("copy {} ({}) from stdin").format(
+            table_name(table), sql.SQL(", ").join(map(sql.Identifier, names))
+        )
+        with db.cursor().copy(into) as stream:
+            for row in rows.to_pylist():
+                stream.write_row(list(row.values()))
+
+    always = "select %s, %s, %s"
+    with (
+        mock.patch.object(table_sink, "_TAKE", always),
+        mock.patch.object(table_sink, "_put", insert),
+    ):
+        yield
+
+
+@way
+def the_last_writer_wins() -> Iterator[None]:
+    """Put rows in place by their key, whichever batch they are of."""
+    from de_stack.flow.continuous import table_sink
+
+    with mock.patch.object(table_sink, "_TAKE", "select %s, %s, %s"):
+        yield
+
+
+@way
+def a_new_id_for_each_message() -> Iterator[None]:
+    """Give each message an id when it is sent."""
+    from pyspark.sql import functions as f
+
+    from de_stack.flow.continuous import topic_sink
+
+    joined = topic_sink._joined
+
+    def made(rows: Any, names: tuple[str, ...]) -> Any:
+        return joined(rows, names) if len(names) == 1 else f.uuid()
+
+    with mock.patch.object(topic_sink, "_joined", made):
+        yield
+
+
+@way
+def reads_on_from_the_end() -> Iterator[None]:
+    """A query that begins with what comes from now on, as a consumer without a group does."""
+    import uuid
+
+    from pyspark.sql.streaming.readwriter import DataStreamReader
+
+    from de_stack.flow.continuous import running
+
+    option, place = DataStreamReader.option, running.checkpoint_of
+
+    def latest(self: Any, key: str, value: Any) -> Any:
+        return option(self, key, "latest" if key == "startingOffsets" else value)
+
+    def of_this_start(*args: Any) -> Any:
+        found = place(*args)
+        found.uri += f"-{uuid.uuid4().hex}"
+        return found
+
+    with (
+        mock.patch.object(DataStreamReader, "option", latest),
+        mock.patch.object(running, "checkpoint_of", of_this_start),
+    ):
+        yield
