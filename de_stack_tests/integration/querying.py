@@ -123,6 +123,8 @@ class Place:
         until = (max(tick.at for tick in ticks) - TICKS.watermark - _EPOCH) // _MS
 
         def is_read(query: str) -> bool:
+            told = self.status().get(query, {})
+            assert told.get("state") != "failed", f"{query}: {told['error']}"
             found = self.batches(query).history()
             if found is None or not found.batches:
                 return False

@@ -4,10 +4,12 @@ Belongs here: appending or replacing, and what the commit says. Does not belong 
 (`flow.tables`), the ledger.
 
 Delta itself skips a number that a query has committed before (`txnAppId`, `txnVersion`), so that a
-batch that comes again after a crash changes nothing. But it skips computing the rows as well, and
-without that Spark does not learn how new they are: the watermark would stand still until other rows
-come. So what is skipped is computed all the same. The commit carries our metadata like any other:
-whoever reads the table next holds its log against the ledger.
+batch that comes again after a crash changes nothing. But it skips computing the rows as well. Spark
+then misses the batch's state ("Not all StateStores committed", the query ends) and does not learn
+how new the rows are: the windows that they close were not given. So what is skipped is computed.
+
+The commit carries our metadata like any other: whoever reads the table next holds its log against
+the ledger.
 """
 
 from __future__ import annotations
