@@ -4,7 +4,8 @@ Belongs here: naive ways in force, a death right after a sink has a batch, one m
 gives closed windows to Postgres. Does not belong here: who starts it, what must come out.
 
 `DE_STACK_TEST_DIES` is `QUERY:N`: SIGKILL in the N-th batch that gave rows, after the sink has them
-and before anybody else knows; `QUERY:last`: the same in the batch that reads the topic's end.
+and before anybody else knows; `QUERY:last`: the same in the batch that reads the topic's end. With
+`DE_STACK_TEST_UNLOCKED` nobody asks who runs a query.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from unittest import mock
 
@@ -28,6 +29,7 @@ from de_stack.resources.kafka import Kafka
 from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
 from de_stack.settings import Settings
+from de_stack.streaming import host
 from de_stack.streaming.__main__ import main
 from de_stack.streaming.queries import load_queries
 from de_stack_tests.faults import naive
@@ -110,9 +112,18 @@ def dying(wish: str) -> Iterator[None]:
         yield
 
 
+def unlocked() -> Any:
+    """As many hosts as like run a query."""
+    return mock.patch.object(host, "alone", return_value=nullcontext(lambda: None))
+
+
 if __name__ == "__main__":
     load_queries()[CLOSED_TABLE.name] = CLOSED_TABLE
     ways = json.loads(os.environ.get("DE_STACK_TEST_NAIVE", "[]"))
-    with naive.applied(ways), dying(os.environ.get("DE_STACK_TEST_DIES", "")):
+    with (
+        naive.applied(ways),
+        dying(os.environ.get("DE_STACK_TEST_DIES", "")),
+        unlocked() if os.environ.get("DE_STACK_TEST_UNLOCKED") else nullcontext(),
+    ):
         code = main()
     sys.exit(code)

@@ -86,6 +86,11 @@ class Place:
         self.processes.append(process)
         return process
 
+    @property
+    def pid(self) -> int:
+        """Process id of the host that was started last."""
+        return self.processes[-1].pid
+
     def end(self) -> None:
         """Nothing of this place is left."""
         for process in self.processes:

@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -268,6 +269,27 @@ def test_a_name_that_no_query_has_is_refused_with_those_that_there_are(
     for command in ("start", "stop", "status"):
         failure = typed(command, "stocks.nothing", code=1).exception
         assert isinstance(failure, Failure) and "one of: stocks.averages" in str(failure)
+
+
+def test_a_second_host_is_told_who_has_the_query_and_leaves_it_alone(
+    place: Place, sent: list[Tick], stack: Settings, tmp_path: Path
+) -> None:
+    other = a_place(stack, tmp_path, place.settings.namespace)
+    other.env["DE_STACK_CHECKPOINT_URI"] = place.env["DE_STACK_CHECKPOINT_URI"]
+    before = place.status()["stocks.averages"]
+    try:
+        second = other.host("stocks.averages")
+        # The process that is called host there is the one that its place has started.
+        words = f"start query stocks.averages: another process runs it: host {place.pid} on"
+        other.until(lambda: words in other.said(), "the second host says who has the query")
+        assert other.status()["stocks.averages"]["state"] == "retrying"
+        assert second.poll() is None
+    finally:
+        other.end()
+    sent += send(place.settings, [Tick("ABC", 6.0, MINUTE + timedelta(minutes=3.2))])
+    place.until_read(sent, "stocks.averages")
+    after = place.status()["stocks.averages"]
+    assert (after["state"], after["restarts"]) == ("running", before["restarts"])
 
 
 # --- stopped and begun again ---
