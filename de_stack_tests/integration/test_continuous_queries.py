@@ -282,7 +282,8 @@ def test_a_second_host_is_told_who_has_the_query_and_leaves_it_alone(
         # The process that is called host there is the one that its place has started.
         words = f"start query stocks.averages: another process runs it: host {place.pid} on"
         other.until(lambda: words in other.said(), "the second host says who has the query")
-        assert other.status()["stocks.averages"]["state"] == "retrying"
+        name = "stocks.averages"
+        other.until(lambda: other.status().get(name, {}).get("state") == "retrying", "it waits")
         assert second.poll() is None
     finally:
         other.end()
