@@ -204,7 +204,9 @@ def test_whenever_the_host_is_killed_each_sink_has_every_window_once(
         print(f"{kill.__name__}, {most} rows at most, {len(flow.sent)} sent")
         # Begun again at once, as supervisord does: what is left of the one before may still work.
         orphans.append(kill(process))
+    before = {q: told.get("batch_id") for q, told in place.status().items()}
     place.host(*ALL, module=HOST)
+    place.until(lambda: moves(place, before), "batches")
     time.sleep(2)
     finish(place, flow)
     print(f"{from_topic(place.settings)[1]} messages came more than once")
