@@ -163,7 +163,8 @@ def check(place: Place, query: str, sent: list[Tick]) -> None:
     windows = wanted.closed
     if query == OPEN:
         windows = {key: value for key, value in wanted.open_too.items() if key[0] == "10s_5s"}
-    assert not differences(READ[query](place.settings), windows), f"{query}\n{place.said()}"
+    found = differences(READ[query](place.settings), windows)
+    assert not found, f"{query}: {len(found)} windows, {found[:5]}\n{place.said()}"
 
 
 def finish(place: Place, flow: Flow) -> None:
