@@ -10,6 +10,7 @@ took a row, an event hour when the event happened. The open period is a partitio
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -95,11 +96,22 @@ def grain_of(definition: dg.TimeWindowPartitionsDefinition) -> str:
     return next(grain for grain, form in _FORMAT.items() if form == definition.fmt)
 
 
-def contiguous(starts: Iterable[datetime], grain: str) -> list[tuple[datetime, datetime]]:
-    """Ranges (first, last) of periods that follow each other without a hole, oldest first."""
+def contiguous(
+    starts: Iterable[datetime], grain: str, hole: int = 0, stops: Iterable[datetime] = ()
+) -> list[tuple[datetime, datetime]]:
+    """Ranges (first, last) of periods that follow each other without a hole, oldest first.
+
+    A hole of at most `hole` periods is none, unless one of `stops` is in it.
+    """
     ranges: list[tuple[datetime, datetime]] = []
+    ends = sorted(stops)
     for start in sorted(set(starts)):
-        if ranges and after(ranges[-1][1], grain) == start:
+        before = ranges[-1][1] if ranges else None
+        if (
+            before is not None
+            and start <= after(before, grain, hole + 1)
+            and bisect_right(ends, before) == bisect_left(ends, start)
+        ):
             ranges[-1] = (ranges[-1][0], start)
         else:
             ranges.append((start, start))

@@ -187,6 +187,32 @@ class EventHours:
         )
         return [row[0] for row in rows]
 
+    def settled(
+        self,
+        consumer: str,
+        source: str,
+        grain: str,
+        look_back: timedelta | None,
+        span: tuple[datetime, datetime],
+        rows: int,
+        within: timedelta,
+    ) -> list[datetime]:
+        """Event hours of a span that are no more to be computed only because they lie there.
+
+        They hold more rows than that; or what lands in them within that time may be held.
+        """
+        return [
+            row[0]
+            for row in self._all(
+                "select t.event_hour from ledger.touched t left join ledger.applied a "
+                "on a.consumer = %s and a.event_hour = t.event_hour "
+                "where t.table_id = %s and t.event_hour between %s and %s "
+                "group by t.event_hour, a.first_applied_at having sum(t.rows) > %s "
+                "or greatest(t.event_hour + %s::interval, a.first_applied_at) + %s < now() + %s",
+                (consumer, source, *span, rows, interval(grain), look_back, within),
+            )
+        ]
+
     def last_hour(self, table_id: str, version: int) -> datetime | None:
         """Newest event hour that a table was touched in, up to a version."""
         sql = "select max(event_hour) from ledger.touched where table_id = %s and version <= %s"

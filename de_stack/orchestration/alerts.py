@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from de_stack.failures import PermanentFailure, TransientFailure
+from de_stack.orchestration import spans
 from de_stack.orchestration.blocks import STEP_TAG, STREAM_TAG
 from de_stack.orchestration.failed import why
 from de_stack.resources.alerts import Alerts
@@ -33,16 +34,14 @@ def alert_of(
     """What there is to say of a failed run, without secrets."""
     record = instance.get_run_record_by_id(run.run_id)
     ended = record.end_time if record and record.end_time else datetime.now(UTC).timestamp()
-    one = run.tags.get("dagster/partition")
-    first = run.tags.get("dagster/asset_partition_range_start", one)
-    last = run.tags.get("dagster/asset_partition_range_end", one)
+    keys = spans.keys_of(run.tags)
     url = settings.webserver_url
     return {
         "run_id": run.run_id,
         "at": datetime.fromtimestamp(ended, UTC).isoformat(timespec="seconds"),
         "job": run.job_name,
         "assets": sorted(k.to_user_string() for k in run.asset_selection or []),
-        "partitions": [first, last] if first else None,
+        "partitions": list(keys) if keys else None,
         "stream": run.tags.get(STREAM_TAG),
         "step": run.tags.get(STEP_TAG),
         "failure": asdict(why(instance, run.run_id, settings)),

@@ -14,6 +14,7 @@ from de_stack import naming, partitions
 from de_stack.contracts import Dataset, Stream
 from de_stack.flow.ledger import Ledger
 from de_stack.flow.tables import Table
+from de_stack.orchestration import spans
 from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
 
@@ -66,7 +67,9 @@ def row_count(settings: Settings, table: Table) -> dict[str, int]:
 
 
 def event_range(context: dg.AssetExecutionContext, stream: Dataset) -> tuple[datetime, datetime]:
-    """First and last period of the run's partitions."""
+    """First and last period that the run computes: its partitions, and what it reaches to."""
+    if found := spans.periods_of(context.run.tags, stream.grain):
+        return found
     window = context.partition_time_window
     return window.start, partitions.after(window.end, stream.grain, -1)
 
@@ -96,8 +99,16 @@ def report_ingested(
 def report_derived(
     context: dg.AssetExecutionContext, settings: Settings, stream: Dataset, consumer: str
 ) -> None:
-    """Tell Dagster of event periods that a run derived and was killed before it could say so."""
-    _report(context, stream.grain, Ledger(settings).applied_hours(consumer))
+    """Tell Dagster of event periods that were derived and are no partitions of a run.
+
+    Of those that this run has reached over, and of what another one had derived when it was killed
+    before it could say so. Periods in which nothing ever landed are none to speak of.
+    """
+    ledger, (first, last) = Ledger(settings), event_range(context, stream)
+    source = settings.names.table_id(stream.domain, "bronze", stream.entity)
+    filled = set(ledger.touched_hours(source, None, None))
+    applied = filled.intersection(ledger.applied_hours(consumer))
+    _report(context, stream.grain, applied, {p for p in applied if first <= p <= last})
 
 
 def _report(

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from de_stack import naming, partitions
+from de_stack import naming
 from de_stack.contracts import Dataset, Stream
 from de_stack.flow import checks
 from de_stack.flow.tables import Table
+from de_stack.orchestration import spans
 from de_stack.settings import Settings
 
 _MOST_SHOWN = 20
@@ -20,13 +21,7 @@ _MOST_SHOWN = 20
 
 def event_hours(context: dg.AssetCheckExecutionContext, stream: Dataset) -> checks.Range:
     """The run's event hours; None, for the whole table, where a check runs by itself."""
-    tags = context.run.tags
-    one = tags.get("dagster/partition")
-    first = tags.get("dagster/asset_partition_range_start", one)
-    last = tags.get("dagster/asset_partition_range_end", one)
-    if not first or not last:
-        return None
-    return partitions.start(first, stream.grain), partitions.start(last, stream.grain)
+    return spans.periods_of(context.run.tags, stream.grain)
 
 
 def contract_check(stream: Stream) -> dg.AssetChecksDefinition:

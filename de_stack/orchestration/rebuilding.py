@@ -22,7 +22,7 @@ from de_stack.contracts import Dataset, load_all
 from de_stack.contracts.day_files import load_all_day_files
 from de_stack.failures import PermanentFailure
 from de_stack.orchestration.blocks import STEP_TAG, STREAM_TAG, subject_of
-from de_stack.orchestration.ticks import MAX_SECONDS
+from de_stack.orchestration.waiting import MAX_SECONDS
 from de_stack.settings import Settings
 
 # What comes from outside, or is no table of rows: nothing in the lake says how to compute it.

@@ -24,6 +24,7 @@ from de_stack.flow.ledger import Ledger
 from de_stack.flow.publish import WHOLE
 from de_stack.orchestration.blocks import STEP_TAG, STREAM_TAG, Step, held_back
 from de_stack.orchestration.orphans import fail_if_gone
+from de_stack.orchestration.waiting import MAX_SECONDS, waiting_range
 from de_stack.settings import Settings
 
 _UNFINISHED = [
@@ -33,10 +34,6 @@ _UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-# One run takes at most this many periods of a backlog: a month of hours.
-_MAX_PERIODS = 31 * 24
-# A run that hangs is ended by run monitoring; a month of backlog takes minutes.
-MAX_SECONDS = "7200"
 # Not with the hour, when sensors have most to do.
 _HOURLY = "41 * * * *"
 
@@ -56,11 +53,14 @@ class Stage:
 
     def lagging(self, settings: Settings, grain: str, look_back: timedelta | None) -> list[Lag]:
         """Event periods that this stage has not used as they are now."""
-        names = settings.names
-        consumer, source = (
-            names.table_id(self.domain, *name.split("_", 1)) for name in (self.asset, self.reads)
+        return Ledger(settings).lagging(*self.tables(settings), grain, look_back)
+
+    def tables(self, settings: Settings) -> tuple[str, str]:
+        """How the ledger calls both tables: the one of this asset, the one that it reads."""
+        return (
+            settings.names.table_id(self.domain, *self.asset.split("_", 1)),
+            settings.names.table_id(self.domain, *self.reads.split("_", 1)),
         )
-        return Ledger(settings).lagging(consumer, source, grain, look_back)
 
 
 def chain(domain: str, *assets: str) -> tuple[Stage, ...]:
@@ -153,40 +153,13 @@ def land_sensor(stream: Stream) -> dg.SensorDefinition:
 
 
 def derive_sensor(stream: Dataset, stages: Sequence[Stage]) -> dg.SensorDefinition:
-    """Asks for the oldest contiguous range of pending periods, from the first stage that lags.
+    """Asks for the oldest range of pending periods, from the first stage that lags.
 
     Only the first stage holds old periods back: the later ones follow what it has committed.
     """
 
     def ask(settings: Settings) -> dg.RunRequest | str:
-        # The oldest period goes first, whichever stage lags: the open hour is pending at every tick
-        # and would keep back an older one that only the last stage has still to use.
-        lags: dict[datetime, int] = {}
-        held: set[datetime] = set()
-        for position, stage in enumerate(stages):
-            look_back = None if position else stream.look_back
-            for lag in stage.lagging(settings, stream.grain, look_back):
-                if lag.is_held:
-                    held.add(lag.event_hour)
-                else:
-                    lags.setdefault(lag.event_hour, position)
-        if not lags:
-            return "no event period is pending" + (
-                f"; {len(held)} are held: `de-stack late list {stream.name} --held`" if held else ""
-            )
-        # A held period that a later stage lags in must not be swept along by its neighbours'
-        # first stage: it goes by itself.
-        groups = (lags.keys() - held, lags.keys() & held)
-        first, last = min(partitions.contiguous(g, stream.grain)[0] for g in groups if g)
-        last = min(last, partitions.after(first, stream.grain, _MAX_PERIODS - 1))
-        position = min(lags[p] for p in partitions.expand(first, last, stream.grain))
-        return dg.RunRequest(
-            asset_selection=[s.key for s in stages[position:]],
-            tags={
-                "dagster/asset_partition_range_start": partitions.key(first, stream.grain),
-                "dagster/asset_partition_range_end": partitions.key(last, stream.grain),
-            },
-        )
+        return waiting_range(settings, stream, stages)
 
     return asking(
         stream.domain,

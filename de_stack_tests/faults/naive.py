@@ -213,7 +213,7 @@ def only_the_newest_partition() -> Iterator[None]:
 
     contiguous = ticks.partitions.contiguous
 
-    def newest(starts: Any, grain: str) -> Any:
+    def newest(starts: Any, grain: str, *_: Any) -> Any:
         return [(last, last) for _, last in contiguous(starts, grain)[-1:]]
 
     with mock.patch.object(ticks.partitions, "contiguous", newest):

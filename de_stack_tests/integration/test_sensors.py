@@ -14,10 +14,12 @@ import pytest
 from dagster import EventLogEntry
 
 from de_stack import partitions
+from de_stack.contracts import load_stream
 from de_stack.defs import killed_runs
 from de_stack.defs.telemetry import watch
 from de_stack.failures import TransientFailure
-from de_stack.orchestration import orphans
+from de_stack.flow import counts
+from de_stack.orchestration import orphans, spans, waiting
 from de_stack.orchestration.blocks import STEP_TAG, STREAM_TAG
 from de_stack.settings import Settings
 from de_stack_tests.integration.pipeline import CHAIN, materialize, measure, produce
@@ -43,35 +45,61 @@ def test_sensors_ask_once_for_what_waits_and_never_for_nothing(settings) -> None
         assert tick(watch.derive_measures, settings, instance) == "no event period is pending"
         assert tick(watch.mart_daily_metrics, settings, instance) == "the source has not changed"
 
-        # Three hours in a row and one by itself.
-        for back in (9, 4, 3, 2):
-            produce(settings, [measure("a", 1.0, hour - timedelta(hours=back))])
+        # Three hours in a row, one by itself, one a week and more before.
+        early = hour - timedelta(days=8)
+        for moment in (early, *(hour - timedelta(hours=back) for back in (9, 4, 3, 2))):
+            produce(settings, [measure("a", 1.0, moment)])
         asked = tick(watch.land_measures, settings, instance)
         assert isinstance(asked, dg.RunRequest)
         assert asked.partition_key == partitions.key(hour, "hour")
         materialize(["bronze_measures"], hour)
         assert tick(watch.land_measures, settings, instance) == "nothing new in Kafka"
 
+        assert span(tick(watch.derive_measures, settings, instance)) == (early, early)
+        materialize(CHAIN, early)
+        # The hours between nine and four hold nothing: they cost less than a run of their own.
         asked = tick(watch.derive_measures, settings, instance)
+        nine, two = (hour - timedelta(hours=back) for back in (9, 2))
+        assert span(asked) == (nine, two)
         assert isinstance(asked, dg.RunRequest)
-        nine = partitions.key(hour - timedelta(hours=9), "hour")
-        assert asked.tags["dagster/asset_partition_range_start"] == nine
-        assert asked.tags["dagster/asset_partition_range_end"] == nine
-        materialize(CHAIN, hour - timedelta(hours=9))
-        asked = tick(watch.derive_measures, settings, instance)
-        assert isinstance(asked, dg.RunRequest)
-        first, last = (partitions.key(hour - timedelta(hours=h), "hour") for h in (4, 2))
-        assert asked.tags["dagster/asset_partition_range_start"] == first
-        assert asked.tags["dagster/asset_partition_range_end"] == last
         assert [k.path[1] for k in asked.asset_selection or []] == list(CHAIN)
-        materialize(CHAIN[:2], hour - timedelta(hours=4), hour - timedelta(hours=2))
+        materialize(CHAIN[:2], nine, two)
         # A new row of this hour does not keep back the older hours that only Postgres lacks.
         produce(settings, [measure("a", 1.0, hour)])
         materialize(["bronze_measures"], hour)
-        asked = tick(watch.derive_measures, settings, instance)
-        assert isinstance(asked, dg.RunRequest)
-        assert [k.path[1] for k in asked.asset_selection or []] == ["published_stats_measures"]
+        assert span(tick(watch.derive_measures, settings, instance)) == (nine, hour)
         assert isinstance(tick(watch.mart_daily_metrics, settings, instance), dg.RunRequest)
+
+
+def span(asked: dg.RunRequest | str) -> tuple[datetime, datetime]:
+    """First and last period of what is asked for."""
+    assert isinstance(asked, dg.RunRequest), asked
+    found = spans.periods_of(asked.tags, "hour")
+    assert found
+    return found
+
+
+def test_a_range_does_not_reach_over_hours_that_are_full(settings, monkeypatch) -> None:
+    monkeypatch.setattr(waiting, "_FEW_ROWS", 2)
+    hour = partitions.floor(datetime.now(UTC), "hour")
+    full, between, last = (hour - timedelta(hours=back) for back in (4, 6, 2))
+    produce(settings, [measure(f"m-{n}", 1.0, full) for n in range(3)])
+    produce(settings, [measure("m", 1.0, between)])
+    materialize(["bronze_measures"], hour)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert span(tick(watch.derive_measures, settings, instance)) == (between, full)
+        materialize(CHAIN, between, full)
+        produce(settings, [measure("n", 1.0, between - timedelta(hours=1))])
+        produce(settings, [measure("n", 1.0, hour - timedelta(hours=5))])
+        produce(settings, [measure("n", 1.0, last)])
+        materialize(["bronze_measures"], hour)
+        # Over the hour of one row, not over that of three.
+        first = between - timedelta(hours=1), hour - timedelta(hours=5)
+        assert span(tick(watch.derive_measures, settings, instance)) == first
+        materialize(CHAIN, *first)
+        assert span(tick(watch.derive_measures, settings, instance)) == (last, last)
+        materialize(CHAIN, last)
+        assert counts.count(settings, load_stream("telemetry.measures")).agree
 
 
 def test_a_run_in_flight_keeps_the_next_one_back(settings) -> None:

@@ -1,6 +1,7 @@
 """Partition keys and ranges. Belongs here: our arithmetic, held against Dagster's definitions."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -98,6 +99,33 @@ def test_ranges_hold_every_period_once_and_have_holes_between_them(
     assert expanded == sorted(set(starts))
     for (_, before), (after, _) in zip(ranges, ranges[1:], strict=False):
         assert after > partitions.after(before, grain)
+
+
+@pytest.mark.parametrize("grain", GRAINS)
+@given(
+    numbers=st.sets(st.integers(0, 60)),
+    hole=st.integers(0, 12),
+    stops=st.sets(st.integers(0, 60)),
+)
+def test_a_range_reaches_over_short_holes_and_never_over_a_stop(
+    grain: str, numbers: set[int], hole: int, stops: set[int]
+) -> None:
+    at = [partitions.after(HISTORY_START, grain, n) for n in range(61)]
+    stops -= numbers
+    ranges = partitions.contiguous((at[n] for n in numbers), grain, hole, (at[n] for n in stops))
+    found = [(at.index(first), at.index(last)) for first, last in ranges]
+    covered = [n for first, last in found for n in range(first, last + 1)]
+    assert numbers <= set(covered)
+    assert len(covered) == len(set(covered))
+    assert not stops & set(covered)
+    for first, last in found:
+        inside = sorted(numbers & set(range(first, last + 1)))
+        assert (inside[0], inside[-1]) == (first, last)
+        assert all(after - before <= hole + 1 for before, after in pairwise(inside))
+    # No two of them could have been one.
+    for (_, before), (after, _) in pairwise(found):
+        between = set(range(before + 1, after))
+        assert len(between) > hole or between & stops
 
 
 @pytest.mark.parametrize("grain", GRAINS)
