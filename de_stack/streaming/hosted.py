@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -97,7 +98,8 @@ class Hosted:
             deadline = deadline or time.monotonic() + LAST_BATCH_S
             while self._running.status["isTriggerActive"] and time.monotonic() < deadline:
                 time.sleep(0.02)
-            self._running.stop()
+            with _broken_off(self.query.name):
+                self._running.stop()
             self._running = None
             log.info("query stopped", extra={"query": self.query.name})
         self.state, self.error, self._wait_s, self._not_before = "stopped", "", FIRST_WAIT_S, 0.0
@@ -113,6 +115,24 @@ class Hosted:
         self.restarts += 1
         self._not_before = now + self._wait_s
         self._wait_s = min(self._wait_s * 2, LONGEST_WAIT_S)
+
+
+@contextmanager
+def _broken_off(name: str) -> Iterator[None]:
+    """One line, not Py4J's page of stacks, of a batch that began when the query was stopped."""
+
+    def is_told(record: logging.LogRecord) -> bool:
+        if "Python Proxy" not in record.getMessage():
+            return True
+        log.info("its batch was broken off and comes again", extra={"query": name})
+        return False
+
+    callbacks = logging.getLogger("py4j.clientserver")
+    callbacks.addFilter(is_told)
+    try:
+        yield
+    finally:
+        callbacks.removeFilter(is_told)
 
 
 def _why(text: str) -> str:

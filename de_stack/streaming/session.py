@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _HERE = "local[2]"
+_OF_CONNECT = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_API_MODE")
 _JVM = "-XX:+UseSerialGC -XX:-UsePerfData"
 _CONFIG = {
     "spark.driver.memory": "640m",
@@ -76,6 +77,10 @@ def open_driver(settings: Settings, tmp: Path, log4j: Path | None = None) -> Spa
     """
     from pyspark.sql import SparkSession
 
+    # PySpark would open a client of the Connect server that they name instead of a driver; its own
+    # clients leave some of them to the processes that they start.
+    for name in _OF_CONNECT:
+        os.environ.pop(name, None)
     os.environ |= {
         "JAVA_HOME": str(java.find().home),
         "SPARK_HOME": str(spark_home()),

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from de_stack.settings import Settings
 
+# How Spark's part of a batch says that its query is stopped.
+_STOPPED = ("[SPARK_JOB_CANCELLED]", "java.lang.InterruptedException", "ClosedByInterruptException")
 # Parts of a message that good rows are made of.
 _MESSAGE = ("partition", "offset", "timestamp", "key", "headers", "value")
 
@@ -122,7 +124,8 @@ def begin(
                 page="stream-query",
             )
         planned = checkpoint.planned(number)
-        written = query.sink.write(settings, rows, Batch(name, query_id, number, query.mode))
+        with broken_off_in_short():
+            written = query.sink.write(settings, rows, Batch(name, query_id, number, query.mode))
         batches.enter(query_id, planned, written)
 
     result = query.transform(good_rows(settings, session, query, topic, state.topic_id))
@@ -134,6 +137,22 @@ def begin(
         .foreachBatch(take)
         .start()
     )
+
+
+@contextmanager
+def broken_off_in_short() -> Iterator[None]:
+    """A batch that Spark has broken off, because its query is stopped, fails in one sentence.
+
+    Spark recognises that by an expression which overflows its stack on Py4J's page of text, and
+    then prints more pages. So it is given no more than what it looks for.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not any(word in str(error) for word in _STOPPED):
+            raise
+        calling = "py4j.protocol.Py4JJavaError: An error occurred while calling a sink"
+        raise InterruptedError(f"{calling}: java.lang.InterruptedException: stopped") from None
 
 
 def good_rows(

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from pyspark.sql import SparkSession
 
 DATA = Path(__file__).parent / "data"
@@ -41,14 +43,25 @@ def arguments(doc: str | None) -> ArgumentParser:
 def session(remote: str | None, needs_kafka: bool = False) -> Iterator[SparkSession]:
     """A session of that server, or of a Spark in this process; stopped at the end, Ctrl-C too."""
     is_broken_off = False
+    asked: list[int] = []
+
+    def on_ctrl_c(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        signal.default_int_handler(number, frame)
+
     try:
         spark = _connected(remote) if remote else _of_its_own(needs_kafka)
+        # PySpark's own handler fails all jobs first, each with a page of errors; we stop queries.
+        signal.signal(signal.SIGINT, on_ctrl_c)
         try:
             # Set here, since it is frozen into a query's checkpoint: the default of 200 makes 200
             # tasks and 200 state files per batch, of nine rows too.
             spark.conf.set("spark.sql.shuffle.partitions", "2")
             spark.conf.set("spark.sql.session.timeZone", "UTC")
             yield spark
+            # Where it came in the middle of tidying up, Python drops it.
+            if asked:
+                signal.default_int_handler(signal.SIGINT, None)
         except KeyboardInterrupt:
             # Py4J may have been in the middle of a call, and would take the rest of its answer for
             # that of the next one. A Spark of our own ends with us; on a server we have to stop.
@@ -93,10 +106,7 @@ def _of_its_own(needs_kafka: bool) -> SparkSession:
     if needs_kafka:
         class_path = ":".join(map(str, jars.class_path("spark")))
         builder = builder.config("spark.driver.extraClassPath", class_path)
-    spark = builder.getOrCreate()
-    # PySpark's own handler fails all jobs first, each with a page of errors; we stop the queries.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    return spark
+    return builder.getOrCreate()
 
 
 @contextmanager

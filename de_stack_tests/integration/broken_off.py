@@ -1,0 +1,47 @@
+"""A query that is stopped in the middle of a batch that would take days, on a driver of its own.
+
+Belongs here: that program. Does not belong here: what has to be printed (`test_streaming_driver`).
+
+Run as `python -m de_stack_tests.integration.broken_off FOLDER`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+
+def main() -> None:
+    from de_stack.flow.continuous.running import broken_off_in_short
+    from de_stack.settings import Settings
+    from de_stack.streaming.hosted import Hosted
+    from de_stack.streaming.session import close_driver, open_driver
+
+    folder = Path(sys.argv[1])
+    begun = folder / "begun"
+    session = open_driver(Settings(profile="embedded", home=folder / "home"), folder)
+
+    def take(rows: Any, number: int) -> None:
+        begun.write_text(str(number))
+        with broken_off_in_short():
+            rows.sparkSession.range(0, 10**15, 1, 2).selectExpr("sum(hash(id))").collect()
+
+    def start(_: Any) -> Any:
+        rows = session.readStream.format("rate").load().writeStream.foreachBatch(take)
+        return rows.option("checkpointLocation", str(folder / "checkpoint")).start()
+
+    hosted: Any = Hosted(SimpleNamespace(name="test.days"))  # type: ignore[arg-type]
+    hosted.begin(start, time.monotonic())
+    while not begun.exists():
+        time.sleep(0.1)
+    time.sleep(1)
+    hosted.end(time.monotonic())
+    print(hosted.state, flush=True)
+    close_driver(session)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""The driver of the continuous queries: what the environment says, what is printed at its end.
+
+Belongs here: a driver of its own in a process. Does not belong here: our queries
+(`test_continuous_queries.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from de_stack_tests.services import REPOSITORY
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def test_a_batch_that_is_broken_off_is_a_line_and_the_driver_is_no_client_of_a_server(
+    tmp_path: Path,
+) -> None:
+    # A client of Connect, and some shells, leave these to the processes that they start.
+    connect = {
+        "SPARK_REMOTE": "sc://127.0.0.1:1",
+        "SPARK_CONNECT_MODE_ENABLED": "1",
+        "SPARK_API_MODE": "connect",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "de_stack_tests.integration.broken_off", str(tmp_path)],
+        env=os.environ | connect,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines()[-1] == "stopped"
+    # Of stacks, neither Python's nor Java's.
+    assert "Traceback" not in done.stderr
+    assert "\n\tat " not in done.stderr
+    assert "StackOverflowError" not in done.stderr
