@@ -476,3 +476,17 @@ def reads_on_from_the_end() -> Iterator[None]:
         mock.patch.object(running, "checkpoint_of", of_this_start),
     ):
         yield
+
+
+@way
+def loses_a_row_of_ten() -> Iterator[None]:
+    """A query that passes over rows: what the check of parity is there for."""
+    from de_stack.flow.continuous import running
+
+    good_rows = running.good_rows
+
+    def most(*args: Any) -> Any:
+        return good_rows(*args).where("`offset` % 10 <> 3")
+
+    with mock.patch.object(running, "good_rows", most):
+        yield

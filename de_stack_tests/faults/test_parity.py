@@ -1,0 +1,85 @@
+"""The check of parity on a real query: late rows explain what differs, a lost row does not.
+
+Belongs here: query, batch path and check together, and the query that loses rows. Does not belong
+here: what is a difference (`unit/test_parity.py`), kills (`test_killed_queries.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from de_stack.defs.stocks.verify import PARITY
+from de_stack.flow.continuous.parity import compare
+from de_stack.settings import Settings
+from de_stack_tests.domains.stocks.trading import run_what_is_asked
+from de_stack_tests.faults import naive
+from de_stack_tests.integration.pipeline import materialize, this_hour
+from de_stack_tests.integration.querying import Place, Tick, a_place, expected, send
+from de_stack_tests.seeds import SEEDS
+
+HOUR = datetime(2018, 8, 21, 11, tzinfo=UTC)
+BASE = HOUR + timedelta(minutes=10)
+STOCKS = ("AGL", "AMC", "ANZ", "BHP", "CBA")
+QUERY = "stocks.averages"
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+def place(settings: Settings, tmp_path: Path) -> Iterator[Place]:
+    """A home for the host in the namespace of the test."""
+    made = a_place(settings, tmp_path, settings.namespace)
+    made.env["DE_STACK_TEST_NAIVE"] = json.dumps(naive.now())
+    yield made
+    made.end()
+
+
+def trades(rng: random.Random, first: int, number: int) -> list[Tick]:
+    """Five a second, in order, and what closes their windows."""
+    found = [
+        Tick(rng.choice(STOCKS), round(rng.uniform(1, 500), 2), BASE + timedelta(seconds=n / 5))
+        for n in range(first, first + number)
+    ]
+    return [*found, Tick("WOW", 1.0, found[-1].at + timedelta(seconds=20))]
+
+
+@pytest.mark.naive("loses_a_row_of_ten")
+def test_what_differs_is_explained_by_late_rows_and_by_nothing_else(
+    place: Place, settings: Settings
+) -> None:
+    rng = random.Random(SEEDS[0])
+    print(f"DE_STACK_TEST_SEED={SEEDS[0]}")
+    place.host(QUERY, module="de_stack_tests.faults.query_host")
+    sent = send(settings, trades(rng, 0, 300))
+    place.until_read(sent, QUERY)
+    # Late for the query, which has closed their windows; the batch path has them.
+    late = [Tick(stock, 900.0, BASE + timedelta(seconds=30)) for stock in STOCKS]
+    sent += send(settings, late + trades(rng, 600, 100))
+    place.until_read(sent, QUERY)
+    wanted = expected(sent, place.history(QUERY))
+    assert set(late) <= {Tick(t.stock, t.price, t.at) for t in wanted.late}
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        for asset in ("bronze_ticks", "bronze_averages"):
+            materialize([asset], this_hour(), domain="stocks", instance=instance)
+        run_what_is_asked(settings, instance)
+        job = materialize(["gold_moving_averages"], HOUR, domain="stocks", instance=instance)
+    found = compare(settings, PARITY, HOUR, HOUR)
+    # All that the query had to give was compared, and is as it had to be.
+    assert not found.wrong, found.wrong[:5]
+    assert found.windows >= len(wanted.closed) and not found.batch_path_is_behind
+    lies_in = sum(wanted.late.values())
+    assert (found.late_rows, found.equal + found.explained_by_late_rows) == (
+        lies_in,
+        found.windows,
+    )
+    assert found.explained_by_late_rows > 0
+    (check,) = [e for e in job.get_asset_check_evaluations() if e.check_name == "equals_continuous"]
+    assert check.passed
+    assert check.metadata["windows"].value == found.windows
