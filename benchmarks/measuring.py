@@ -58,9 +58,9 @@ def peak_of(*pids: int) -> Iterator[Peak]:
         thread.join()
 
 
-def peer(module: str, *arguments: str) -> dict[str, Any]:
+def peer(module: str, *arguments: str, python: str = sys.executable) -> dict[str, Any]:
     """Run `python -m module ...`; what it prints last is JSON. It ends when we do."""
-    command = [sys.executable, "-W", "ignore", "-m", module, *arguments]
+    command = [python, "-W", "ignore", "-m", module, *arguments]
     # A Connect client leaves word in its environment, and classic sessions would follow it.
     clean = {k: v for k, v in os.environ.items() if not k.startswith("SPARK_")}
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

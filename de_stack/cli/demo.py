@@ -31,6 +31,8 @@ _CADENCE = {
     # Three queries on two cores: at a second they would leave little to the rest.
     "DE_STACK_QUERY_INTERVAL_SECONDS": "5",
 }
+# The statistics come minutes after the first trades, so that these are there already, as a rule.
+_LIVE_S = 90
 _DOMAIN, _ENTITY = "telemetry", "measures"
 _STAGES = (("bronze", "landed from Kafka"), ("silver", "refined"), ("stats", "statistics in Delta"))
 
@@ -106,6 +108,8 @@ def demo(
 
     settings = Settings()
     # The queries have been at it since their host is up; they need no run of Dagster.
+    for shown in _LIVE:
+        _until_there(settings, shown)
     for shown in (_STATISTICS, *_LIVE):
         _newest(console, settings, shown)
     _places(console, settings)
@@ -173,6 +177,18 @@ def _rows(settings: Settings, shown: _Shown, limit: int) -> list[tuple[Any, ...]
         if there is None or there[0] is None:
             return []
         return db.execute(query.format(columns, table, sql.Literal(limit))).fetchall()
+
+
+def _until_there(settings: Settings, shown: _Shown) -> None:
+    began = time.monotonic()
+    while not _rows(settings, shown, 1):
+        if time.monotonic() - began > _LIVE_S:
+            typer.echo(
+                f"{shown.domain}.{shown.table} has no row after {_LIVE_S} s: "
+                f"`{_me()} stream status` says why"
+            )
+            return
+        time.sleep(0.5)
 
 
 def _failed_runs(settings: Settings) -> str:

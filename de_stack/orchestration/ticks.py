@@ -241,21 +241,27 @@ def marts_sensor(domain: str, entity: str, reads: Mapping[str, str]) -> dg.Senso
     )
 
 
-def check_schedule(stream: Stream, *names: str) -> dg.ScheduleDefinition:
+def check_schedule(stream: Stream, *names: str, **others: str) -> dg.ScheduleDefinition:
     """Runs checks of a stream's silver each hour, by themselves and without Spark.
+
+    `others`: asset of the stream's domain -> a check of it that is run with them.
 
     For what nobody would see otherwise: checks come with runs, and runs with data. When the source
     is gone, or what was accepted never lands, there is no run.
     """
-    key = dg.AssetKey(naming.asset_key(stream.domain, "silver", stream.entity))
+    silver = naming.asset_name("silver", stream.entity)
+    pairs = [*((silver, name) for name in names), *others.items()]
+    keys = [dg.AssetCheckKey(dg.AssetKey([stream.domain, asset]), name) for asset, name in pairs]
 
     @dg.schedule(
         name=f"{stream.domain}__{stream.entity}__check",
-        target=dg.AssetSelection.checks(*(dg.AssetCheckKey(key, name) for name in names)),
+        target=dg.AssetSelection.checks(*keys),
         cron_schedule=_HOURLY,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Looks at {stream.name} though nothing lands: {', '.join(names)}.",
+        description=f"Looks at {stream.name} though nothing lands: "
+        + ", ".join(name for _, name in pairs)
+        + ".",
     )
     def schedule(
         context: dg.ScheduleEvaluationContext, settings: dg.ResourceParam[Settings]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from de_stack.failures import Failure, PermanentFailure
 from de_stack.streaming import progress
+from de_stack.streaming.accounts import is_for_good, why
 
 if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery
@@ -26,8 +27,6 @@ log = logging.getLogger(__name__)
 State = Literal["stopped", "running", "retrying", "failed"]
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
 LAST_BATCH_S = 5.0
-# What Spark and we say of what no retry mends.
-_FOR_GOOD = ("(a retry cannot help)", "KAFKA_DATA_LOSS", "STATE_STORE_KEY_SCHEMA", "[STATE_STORE_")
 
 
 @dataclass
@@ -58,8 +57,8 @@ class Hosted:
         except Failure as failure:
             self._failed(str(failure), now, for_good=False)
         except Exception as error:  # noqa: BLE001 - of Spark, Py4J, Delta: it is this query's alone
-            text = _why(str(error) or repr(error))
-            self._failed(text, now, for_good=any(word in text for word in _FOR_GOOD))
+            text = str(error) or repr(error)
+            self._failed(why(text), now, for_good=is_for_good(text))
         else:
             self.state = "running"
             log.info("query begun", extra={"query": self.query.name, "restarts": self.restarts})
@@ -83,8 +82,8 @@ class Hosted:
         if not self._running.isActive:
             error = self._running.exception()
             self._running = None
-            text = _why(str(error) if error else "it ended without a word")
-            self._failed(text, now, for_good=any(word in text for word in _FOR_GOOD))
+            text = str(error) if error else "it ended without a word"
+            self._failed(why(text), now, for_good=is_for_good(text))
         return news
 
     def _is_news(self, found: Measured) -> bool:
@@ -133,10 +132,3 @@ def _broken_off(name: str) -> Iterator[None]:
         yield
     finally:
         callbacks.removeFilter(is_told)
-
-
-def _why(text: str) -> str:
-    """The sentence in Spark's account of an exception: ours, where one of ours was raised."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    ours = [line for line in lines if "de_stack.failures." in line or "Failure: " in line]
-    return (ours[-1] if ours else lines[0] if lines else text)[:1000]

@@ -18,7 +18,7 @@ from de_stack_tests.sessions import close_session
 pytestmark = pytest.mark.alone
 
 DE_STACK = Path(sys.executable).parent / "de-stack"
-OTHERS = ["generator", "collector", "daemon", "webserver", "code_server"]
+OTHERS = ["streams", "generator", "collector", "daemon", "webserver", "code_server"]
 
 
 @pytest.fixture
@@ -81,6 +81,11 @@ def test_the_demo_shows_statistics_and_every_accepted_row_arrives_even_after_kil
     assert shown.returncode == 0, shown.stdout[-3000:] + shown.stderr[-3000:]
     for word in ("press-0", "temperature", "http://127.0.0.1:", "down"):
         assert word in shown.stdout, f"{word!r} is not in the demo's output"
+    # Live numbers of both domains: a title, and rows below it.
+    *_, live = shown.stdout.partition("stocks.live_averages in Postgres")
+    averages, _, measures = live.partition("telemetry.live_measures in Postgres")
+    assert re.search(r"│ [A-Z0-9]{3} +│ \d\d:\d\d", averages), "no live average is shown"
+    assert re.search(r"│ press-\d+ +│ \w+ +│ \d\d:\d\d", measures), "no live measure is shown"
     # A path that is longer than its column goes on in the next line of the cell.
     unfolded = re.sub(r"[\s│]", "", shown.stdout)
     for row in json.loads(demo("status", "--json").stdout)["services"]:

@@ -73,12 +73,10 @@ def test_what_differs_is_explained_by_late_rows_and_by_nothing_else(
     found = compare(settings, PARITY, HOUR, HOUR)
     # All that the query had to give was compared, and is as it had to be.
     assert not found.wrong, found.wrong[:5]
-    assert found.windows >= len(wanted.closed) and not found.batch_path_is_behind
-    lies_in = sum(wanted.late.values())
-    assert (found.late_rows, found.equal + found.explained_by_late_rows) == (
-        lies_in,
-        found.windows,
-    )
+    assert found.windows >= len(wanted.closed)
+    assert found.equal + found.explained_by_late_rows == found.windows
+    assert found.late_rows == len(wanted.late) and found.most_late_s > 25
+    assert found.late_places == sum(wanted.late.values())
     assert found.explained_by_late_rows > 0
     (check,) = [e for e in job.get_asset_check_evaluations() if e.check_name == "equals_continuous"]
     assert check.passed

@@ -152,6 +152,51 @@ def test_whatever_a_start_raises_is_the_matter_of_this_query_alone(
     assert hosted.error
 
 
+@pytest.mark.parametrize(
+    ("account", "said", "state"),
+    [
+        (
+            "[FOREACH_BATCH_USER_FUNCTION_ERROR] An error occurred. Return Message: Traceback:\n"
+            'psycopg.errors.UndefinedColumn: column "count" does not exist\nLINE 1: ...\n'
+            "de_stack.failures.PermanentFailure: write batch 3: serving: column does not exist\n"
+            "LINE 1: select count\n               ^ (a retry cannot help); see docs/x.md\n\n"
+            "\tat py4j.Protocol.getReturnValue(Protocol.java:476)",
+            "column does not exist LINE 1: select count ^ (a retry cannot help); see docs/x.md",
+            "failed",
+        ),
+        (
+            "[FOREACH_BATCH_USER_FUNCTION_ERROR] Return Message: Traceback (most recent call):\n"
+            "  File ...\npy4j.protocol.Py4JJavaError: An error occurred while calling o1.save.\n"
+            ": org.apache.spark.SparkException: Job aborted\n"
+            "Caused by: KafkaIllegalStateException: [KAFKA_DATA_LOSS.START] offset 5 is gone\n"
+            "\tat org.apache.spark",
+            "Caused by: KafkaIllegalStateException: [KAFKA_DATA_LOSS.START] offset 5 is gone",
+            "failed",
+        ),
+        (
+            "de_stack.failures.PermanentFailure: an older one (a retry cannot help)\n"
+            "de_stack.failures.TransientFailure: write batch 4: away (a retry can help)",
+            "write batch 4: away (a retry can help)",
+            "retrying",
+        ),
+        (
+            "Return Message: Traceback (most recent call last):\n  File ...\n"
+            "Caused by: java.net.ConnectException: Connection refused",
+            "Caused by: java.net.ConnectException: Connection refused",
+            "retrying",
+        ),
+    ],
+)
+def test_a_cause_is_found_far_down_in_the_account_of_a_batch_that_failed(
+    running: tuple[Hosted, FakeQuery], account: str, said: str, state: str
+) -> None:
+    hosted, spark = running
+    spark.isActive, spark.error = False, account
+    hosted.look(1.0)
+    assert hosted.state == state
+    assert hosted.error.endswith(said)
+
+
 def test_what_no_retry_mends_is_not_tried_again_until_it_is_stopped() -> None:
     hosted, starts = Hosted(QUERY), []
 

@@ -57,14 +57,17 @@ def compared(
     until_s: float = 60,
     behind: bool = False,
 ) -> Parity:
-    found = Parity(batch_path_is_behind=behind)
+    found = Parity()
     judge(
         found,
         {
             "ticks": pa.table(
                 {
-                    "partition": pa.array([0] * len(rows), pa.int32()),
-                    "offset": pa.array([r[0] for r in rows], pa.int64()),
+                    # Below zero: of another topic.
+                    "partition": pa.array([min(r[0], 0) for r in rows], pa.int32()),
+                    "offset": pa.array([abs(r[0]) for r in rows], pa.int64()),
+                    "event_hour": pa.array([DAY] * len(rows), pa.timestamp("us", "UTC")),
+                    "broker_time": pa.array([DAY] * len(rows), pa.timestamp("us", "UTC")),
                     "event_id": ids or [str(r[0]) for r in rows],
                     "key": ["AGL"] * len(rows),
                     "at": pa.array([at(r[1]) for r in rows], pa.timestamp("us", "UTC")),
@@ -81,6 +84,7 @@ def compared(
         {0: int(at(until_s).timestamp() * 1_000_000)},
         "q",
         (DAY, DAY + timedelta(hours=1)),
+        is_behind=behind,
     )
     return found
 
@@ -151,7 +155,30 @@ def test_the_batch_path_is_wrong_where_no_late_row_explains_it_and_the_first_key
 
 def test_a_batch_path_that_has_still_to_compute_the_hour_is_not_held_against_the_query() -> None:
     found = compared(held={}, behind=True)
-    assert found.wrong == [] and found.equal == 3
+    assert (found.wrong, found.equal, found.batch_path_behind) == ([], 0, 3)
+
+
+def test_a_window_that_the_batch_path_alone_has_is_wrong() -> None:
+    (wrong,) = compared(held=ALL | {40: (1, 2.0, 2.0, 2.0)}).wrong
+    assert "AGL 2026-03-01T00:00:40" in wrong
+    assert "the batch path holds 1 rows" in wrong and "all rows give nothing" in wrong
+
+
+def test_windows_of_a_topic_that_is_no_more_are_not_held_against_the_query() -> None:
+    elsewhere = (-1, 40.0, 2.0)
+    found = compared(held=ALL | {40: (1, 2.0, 2.0, 2.0)}, rows=[*ROWS, elsewhere])
+    assert (found.wrong, found.not_read_by_query) == ([], 1)
+
+
+def test_a_late_row_does_not_excuse_a_batch_path_that_is_wrong_in_its_window() -> None:
+    (wrong,) = compared(held=GIVEN | {10: (2, 54.0, 9.0, 100.0)}).wrong
+    assert "the batch path holds 2 rows, average 54.0" in wrong and "average 54.5" in wrong
+
+
+def test_late_rows_are_counted_with_how_late_they_were() -> None:
+    found = compared()
+    # The one at 12 s, when the watermark was at 20.
+    assert (found.late_rows, found.late_places, found.most_late_s) == (1, 1, 8.0)
 
 
 def test_an_event_that_the_topic_has_twice_explains_a_difference() -> None:

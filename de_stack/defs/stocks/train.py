@@ -128,6 +128,8 @@ def forecasts(
         done = result.publish(settings, rows, version, context.run.run_id)
         checks = [every_stock(result, series, rows)]
         metadata: dict[str, dg.RawMetadataValue] = {**told(done), **chosen}
+        if result is BACKTEST:
+            metadata["errors"] = dg.MetadataValue.json(analysis_backtest.errors(tested))
         if result is PREDICTIONS:
             checks.append(warning)
             metadata["plot"] = _picture(series, rows)

@@ -41,7 +41,10 @@ marts_of_ticks = marts_sensor(
         "mart_trade_totals": "silver_ticks",
     },
 )
-check_ticks = check_schedule(TICKS, "is_fresh", "rows_reconcile")
+# Windows that were not settled when their hour was last derived are compared by this.
+check_ticks = check_schedule(
+    TICKS, "is_fresh", "rows_reconcile", gold_moving_averages="equals_continuous"
+)
 
 land_averages = land_sensor(AVERAGES)
 dead_averages = dead_letter_sensor(AVERAGES)

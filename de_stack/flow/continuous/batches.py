@@ -144,8 +144,11 @@ class Batches:
                 .fetchone()
             )
 
-    def history(self) -> History | None:
-        """All known batches of the checkpoint that was begun last; None before its first."""
+    def history(self, since: datetime | None = None) -> History | None:
+        """The batches of the checkpoint that was begun last; None before its first.
+
+        `since`: those that were done then or later, and the one before; all that are known without.
+        """
         with self._postgres.transaction(f"read batches of {self.query}") as db:
             begun = db.execute(
                 "select query_id, topic_id, starts from ledger.queries where query = %s "
@@ -156,8 +159,10 @@ class Batches:
                 return None
             rows = db.execute(
                 "select batch_id, watermark_ms, ends from ledger.query_batches "
-                "where query = %s and query_id = %s order by batch_id",
-                (self.query, begun[0]),
+                "where query = %(query)s and query_id = %(query_id)s and batch_id >= coalesce("
+                "(select max(batch_id) from ledger.query_batches where query = %(query)s "
+                "and query_id = %(query_id)s and done_at < %(since)s), 0) order by batch_id",
+                {"query": self.query, "query_id": begun[0], "since": since},
             ).fetchall()
         starts = {int(p): int(o) for p, o in begun[2].items()}
         found = [

@@ -8,6 +8,9 @@ batch that comes again after a crash changes nothing. But it skips computing the
 then misses the batch's state ("Not all StateStores committed", the query ends) and does not learn
 how new the rows are: the windows that they close were not given. So what is skipped is computed.
 
+A query that was begun anew gives all that its topic has once more: its first batch replaces what
+the one before has left (Delta keeps it as an older version).
+
 The commit carries our metadata like any other: whoever reads the table next holds its log against
 the ledger.
 """
@@ -85,7 +88,7 @@ class LakeSink:
             laid_out.select([name for name, _, _ in self.all_columns])
             .coalesce(1)
             .write.format("delta")
-            .mode("overwrite" if batch.mode == "complete" else "append")
+            .mode("overwrite" if batch.mode == "complete" or known is None else "append")
             .option("txnAppId", app)
             .option("txnVersion", batch.number)
             .option("userMetadata", metadata)

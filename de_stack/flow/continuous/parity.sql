@@ -1,16 +1,21 @@
 -- Which values a continuous query must have given, from the rows that landed and the query's batches.
 --
--- ticks(partition, "offset", event_id, key, at, value): rows of the topic that hold their contract.
+-- ticks(partition, "offset", event_id, event_hour, broker_time, key, at, value): rows of the topic that hold their contract.
 -- ends(partition, "end", batch_id, late_us): per partition, the batch that ends with an offset, and
 -- the watermark of the batch before it: its rows are left out of windows that end by then. Batch -1
--- has the rows that the query has never read, or of whose batch nothing is known any more.
+-- has the rows that the query has never read, or of whose batch nothing is known any more. Rows of
+-- another topic lie in partition -1, of which it has none.
 -- windows(window_name, length_us, slide_us): the sizes.
 -- messages(window_name, key, window_start, window_end, average, lowest, highest, rows, partition,
 -- headers): results as they landed. settled(partition, until_us): per partition of the results, up to
 -- which end of windows all of them are there.
 -- held(window_name, key, window_start, average, lowest, highest, rows): what the batch path holds.
 with batched as (
-    select t.*, e.batch_id, e.late_us
+    -- The batch path has one row of each event id and period, the one that `flow.refine` takes.
+    select t.*, e.batch_id, e.late_us,
+           row_number() over (partition by t.event_hour, t.event_id
+                              order by t."at" desc, t.broker_time desc, t.partition desc,
+                                       t."offset" desc) = 1 as is_kept
     from ticks t asof left join ends e on t.partition = e.partition and t."offset" < e."end"
 ),
 placed as (
@@ -30,6 +35,10 @@ expected as (
            max(value) filter (where start_us + length_us > late_us) as highest,
            count(*) filter (where start_us + length_us > late_us) as rows,
            count(*) filter (where start_us + length_us <= late_us) as late,
+           avg(value) filter (where is_kept) as whole,
+           min(value) filter (where is_kept) as whole_min,
+           max(value) filter (where is_kept) as whole_max,
+           count(*) filter (where is_kept) as whole_rows,
            count(*) - count(distinct event_id) as twice,
            count(*) filter (where batch_id is null or batch_id < 0) as unread
     from placed group by all
@@ -55,19 +64,24 @@ until as (
     from (select distinct key, partition from given) g join settled s using (partition)
     group by key
 )
-select coalesce(e.window_name, s.window_name) as window_name, coalesce(e.key, s.key) as key,
-       make_timestamptz(coalesce(e.start_us, s.start_us)) as window_start,
+select coalesce(e.window_name, s.window_name, h.window_name) as window_name,
+       coalesce(e.key, s.key, h.key) as key,
+       make_timestamptz(coalesce(e.start_us, s.start_us, epoch_us(h.window_start))) as window_start,
        e.rows as expected_rows, e.average as expected, e.lowest as expected_min,
        e.highest as expected_max, e.late, e.twice, e.unread,
        s.rows as given_rows, s.average as given, s.lowest as given_min, s.highest as given_max,
-       s.messages, s.versions,
+       s.messages, s.versions, e.whole_rows, e.whole, e.whole_min, e.whole_max,
        h.rows as held_rows, h.average as held, h.lowest as held_min, h.highest as held_max
 from expected e
 full join seen s using (window_name, key, start_us)
-left join until u on u.key = coalesce(e.key, s.key)
 full join held h
   on h.window_name = coalesce(e.window_name, s.window_name) and h.key = coalesce(e.key, s.key)
   and epoch_us(h.window_start) = coalesce(e.start_us, s.start_us)
-where coalesce(e.end_us, s.end_us) >= $first_us and coalesce(e.end_us, s.end_us) < $past_us
-  and coalesce(e.end_us, s.end_us) <= coalesce(u.until_us, $all_until_us)
+-- What the batch path alone has is compared, too: its end follows from its size.
+left join windows w on w.window_name = h.window_name
+left join until u on u.key = coalesce(e.key, s.key, h.key)
+where coalesce(e.end_us, s.end_us, epoch_us(h.window_start) + w.length_us) >= $first_us
+  and coalesce(e.end_us, s.end_us, epoch_us(h.window_start) + w.length_us) < $past_us
+  and coalesce(e.end_us, s.end_us, epoch_us(h.window_start) + w.length_us)
+      <= coalesce(u.until_us, $all_until_us)
 order by 3, 2, 1

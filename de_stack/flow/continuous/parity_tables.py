@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from de_stack.settings import Settings
 
 _US = timedelta(microseconds=1)
+# The last message that landed is one of so many: there are no gaps but those of transactions.
+_LAST_ROWS = 1000
 _VALUES = ("average", "lowest", "highest", "rows")
 
 
@@ -55,7 +57,9 @@ def settled(settings: Settings, sides: Sides, history: History) -> dict[int, int
     version = commits.reconcile(lake, ledger, results)
     commits.reconcile(lake, ledger, ticks)
     landed, there = ledger.landed(results.table_id), ledger.landed(ticks.table_id)
-    if landed is None or there is None or there.topic_id != history.topic_id:
+    if state is None or landed is None or there is None:
+        return {}
+    if (there.topic_id, landed.topic_id) != (history.topic_id, state.topic_id):
         return {}
     # Batches whose rows have all landed.
     whole = [
@@ -63,20 +67,21 @@ def settled(settings: Settings, sides: Sides, history: History) -> dict[int, int
     ]
     if not whole:
         return {}
-    newest = whole[-1].number
-    if state and all(landed.offsets.get(p, 0) >= end for p, end in state.end.items()):
-        return dict.fromkeys(state.end, whole[-1].watermark_ms * 1000)
     found: dict[int, int] = {}
-    for partition, end in landed.offsets.items():
-        rows = lake.query(
-            results.uri,
-            "select headers from t where "
-            f'partition = {partition} and "offset" < {end} order by "offset" desc limit 1',
-            version,
-        )
-        number = _batch_of(rows, history.query_id)
-        # The batch of the last message may have sent more; those before it have sent all.
-        known = [b for b in whole if number is not None and b.number < number <= newest + 1]
+    for partition, end in state.end.items():
+        have = landed.offsets.get(partition, 0)
+        known = whole
+        if have < end:
+            rows = lake.query(
+                results.uri,
+                f"select headers from t where topic_id = '{_quoted(state.topic_id)}' "
+                f'and partition = {partition} and "offset" >= {have - _LAST_ROWS} '
+                f'and "offset" < {have} order by "offset" desc limit 1',
+                version,
+            )
+            number = _batch_of(rows, history.query_id)
+            # The batch of the last message may have sent more; those before it have sent all.
+            known = [b for b in whole if number is not None and b.number < number]
         if not known:
             return {}
         found[partition] = known[-1].watermark_ms * 1000
@@ -111,9 +116,9 @@ def tables_of(
     found = {
         "ticks": lake.query(
             ticks.uri,
-            f'select partition, "offset", event_id, {of_key} as key, event_time as at, '
-            f"{of_value} as value from t where error is null "
-            f"and topic_id = '{_quoted(history.topic_id)}' "
+            f"select case when topic_id = '{_quoted(history.topic_id)}' then partition else -1 "
+            f'end::integer as partition, "offset", event_id, event_hour, broker_time, '
+            f"{of_key} as key, event_time as at, {of_value} as value from t where error is null "
             f"and event_time >= {_sql_time(start - longest)} and event_time < {_sql_time(past)}",
             versions[0],
         ),

@@ -82,11 +82,21 @@ def alone(settings: Settings, query: Query) -> Iterator[Callable[[], None]]:
 
 
 def begin(
-    settings: Settings, session: SparkSession, query: Query, still_ours: Callable[[], None]
+    settings: Settings,
+    session: SparkSession,
+    query: Query,
+    still_ours: Callable[[], None],
+    *,
+    once: bool = False,
 ) -> StreamingQuery:
     """Start a query from its checkpoint, or from the oldest message of its topic.
 
-    `still_ours` is asked before each batch.
+    Args:
+        settings: where everything is, and how often a batch begins.
+        session: a classic driver.
+        query: which one.
+        still_ours: asked before each batch.
+        once: end when all has been read that the topic has now.
 
     Raises:
         PermanentFailure: there is no topic, it was made anew, or the state has another shape.
@@ -129,14 +139,16 @@ def begin(
         batches.enter(query_id, planned, written)
 
     result = query.transform(good_rows(settings, session, query, topic, state.topic_id))
-    return (
+    writer = (
         result.writeStream.queryName(name)
         .outputMode(query.mode)
         .option("checkpointLocation", checkpoint.uri)
-        .trigger(processingTime=f"{int(settings.query_interval_seconds * 1000)} milliseconds")
         .foreachBatch(take)
-        .start()
     )
+    if once:
+        return writer.trigger(availableNow=True).start()
+    interval_ms = int(settings.query_interval_seconds * 1000)
+    return writer.trigger(processingTime=f"{interval_ms} milliseconds").start()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from de_stack.defs.stocks.core.analysis import Parameters, Row, Series, attempt, heard, told
 from de_stack.defs.stocks.core.analysis_forecast import CANDIDATES, MODELS, NAIVE, forecast
@@ -65,6 +65,17 @@ def not_better(result: Sequence[Row]) -> list[str]:
                 f"p {_figure(row['p_value'])}"
             )
     return found
+
+
+def errors(result: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """Per stock with a chosen model: its errors in the judgement, beside the naive forecast's."""
+    rows, best = judged(result), chosen(result)
+    shown = ("mae", "rmse", "mape_percent", "mase", "covered_percent", "p_value", "verdict")
+    return {
+        stock: {"model": model, "naive_mae": rows[stock, NAIVE]["mae"]}
+        | {name: rows[stock, model][name] for name in shown}
+        for stock, model in sorted(best.items())
+    }
 
 
 def _figure(value: float | None) -> str:

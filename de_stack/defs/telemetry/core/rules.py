@@ -6,11 +6,10 @@ Dagster.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from pyspark.sql import DataFrame
 
 WINDOW = "5 minutes"
@@ -58,12 +57,23 @@ def live_minutes(measures: DataFrame, watermark: timedelta) -> DataFrame:
 
     Args:
         measures: a stream (or a table) with the contract's fields.
-        watermark: how far behind the newest measure a stream still waits for others.
+        watermark: how far behind the newest measure a stream still waits for others. Where there is
+            a `broker_time`, a moment after that counts as it: one clock that is ahead would make
+            the measures of all others late.
     """
     from pyspark.sql import functions as f
 
+    moment = f.col("measured_at")
+    if "broker_time" in measures.columns:
+        moment = f.least(moment, "broker_time")
+    seen = measures.withColumn("_moment", moment).withWatermark(
+        "_moment", f"{int(watermark.total_seconds())} seconds"
+    )
+    # Spark has the watermark of one column only; this is how it knows that windows of another end
+    # by it, too.
+    delay = {"spark.watermarkDelayMs": watermark // timedelta(milliseconds=1)}
     return (
-        measures.withWatermark("measured_at", f"{int(watermark.total_seconds())} seconds")
+        seen.withColumn("measured_at", f.col("measured_at").alias("measured_at", metadata=delay))
         .groupBy("source_id", "metric", f.window("measured_at", LIVE_WINDOW).alias("w"))
         .agg(
             f.count("value").alias("count"),
