@@ -81,7 +81,8 @@ TOTALS = [near(row) for row in _TOTALS]
 def holds_for(rows: list[tuple[Any, ...]], names: set[str]) -> None:
     """Averages of the nine trades are the known ones; as many rows as known of sizes of windows."""
     found = {name: [row for row in rows if row[0] == name] for name in names}
-    assert {name: len(of) for name, of in found.items()} == {name: SIZES[name] for name in names}
+    sizes = {name: len(of) for name, of in found.items()}
+    assert sizes == {name: SIZES[name] for name in names}, f"rows per size: {sizes}"
     assert sum(map(len, found.values())) == len(rows)
     if "10s_5s" in names:
         assert sorted(found["10s_5s"]) == TEN_SECONDS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import deltalake
 import pyarrow as pa
 import pytest
 
-from de_stack.contracts import load_all
 from de_stack.contracts.dbt import variable, windows
+from de_stack.contracts.model import Window
 from de_stack.resources import dbt, dbt_process, warehouse
 from de_stack.settings import Settings
 from de_stack_tests.domains.stocks import golden
@@ -27,7 +28,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-def build(home: Path, trades: Sequence[Trade], bars: Sequence[tuple], *names: str) -> Settings:
+def build(
+    home: Path,
+    trades: Sequence[Trade],
+    bars: Sequence[tuple],
+    *names: str,
+    sizes: Sequence[Window] = TICKS.windows,
+) -> Settings:
     """Run dbt's models and unit tests of these names over what silver and gold hold."""
     settings = Settings(home=home, warehouse_path=home / "w.duckdb")
     zoned = pa.timestamp("us", tz="UTC")
@@ -54,7 +61,8 @@ def build(home: Path, trades: Sequence[Trade], bars: Sequence[tuple], *names: st
         deltalake.write_deltalake(str(home / name), table, mode="overwrite")
         version = deltalake.DeltaTable(str(home / name)).version()
         places[f"stocks.{name}"] = (variable("stocks", name), str(home / name), version)
-    values = dbt_process.environment(settings, places) | windows(load_all().values())
+    values = dbt_process.environment(settings, places)
+    values |= windows([replace(TICKS, windows=tuple(sizes))])
     arguments = ["build", "--select", *(f"+{name}" for name in names)]
     results = dbt_process.execute(settings, arguments, values, dbt.PROJECT)
     assert [r for r in results if not r.ok] == []
@@ -69,9 +77,11 @@ def rows(settings: Settings, table: str, columns: Sequence[str]) -> list[tuple[A
 
 def test_the_nine_trades_have_their_known_averages_and_totals(home: Path) -> None:
     made = ("mart_moving_averages", "mart_trade_totals")
-    settings = build(home, golden.trades(), [], *made)
+    # Those of the contract, and the one of four seconds that has known numbers beside them.
+    settings = build(home, golden.trades(), [], *made, sizes=golden.WINDOWS)
     found = rows(settings, made[0], AVERAGES.split(", "))
-    golden.holds_for(found, {window.name for window in TICKS.windows})
+    golden.holds_for(found, set(golden.SIZES))
+    assert found == [golden.near(row) for row in averages(golden.trades(), golden.WINDOWS)]
     totals = ["stock_name", "trade_type", "max_price", "avg_quantity", "trades"]
     assert rows(settings, made[1], totals) == golden.TOTALS
 
