@@ -87,7 +87,8 @@ def run_what_is_asked(
             for end in ("start", "end")
         )
         names = [key.path[1] for key in asked.asset_selection or []]
-        materialize(names, first, last, instance=instance, domain="stocks")
+        # With the tags, for it may reach over hours behind its partitions.
+        materialize(names, tags=dict(asked.tags), instance=instance, domain="stocks")
         runs.append((first, last, names))
 
 
