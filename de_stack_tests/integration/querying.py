@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -68,11 +69,17 @@ class Place:
         return self.settings.home / "host.log"
 
     def host(
-        self, *queries: str, module: str = "de_stack.streaming", **environ: str
+        self,
+        *queries: str,
+        module: str = "de_stack.streaming",
+        metrics_port: int | None = None,
+        **environ: str,
     ) -> subprocess.Popen[bytes]:
         """Start a host in a process group of its own; without queries, of those that are wanted."""
         command = [sys.executable, "-m", module, "run", *queries]
         command += ["--tmp", str(self.settings.home / "tmp")]
+        if metrics_port is not None:
+            command += ["--metrics-port", str(metrics_port)]
         (self.settings.home / "tmp").mkdir(exist_ok=True)
         with self.log.open("ab") as log:
             process = subprocess.Popen(
@@ -100,6 +107,18 @@ class Place:
         """What the host says of its queries."""
         path = self.settings.home / "streams" / "status.json"
         return json.loads(path.read_text())["queries"] if path.exists() else {}
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """`/metrics` of the host that said last where it is: query -> name -> value."""
+        import httpx
+        from prometheus_client.parser import text_string_to_metric_families
+
+        *_, url = re.findall(r"url=(http://127\.0\.0\.1:\d+/metrics)", self.log.read_text())
+        found: dict[str, dict[str, float]] = defaultdict(dict)
+        for family in text_string_to_metric_families(httpx.get(url, timeout=10).text):
+            for sample in family.samples:
+                found[sample.labels["query"]][sample.name] = sample.value
+        return found
 
     def batches(self, query: str) -> Batches:
         """What the ledger knows of a query."""
@@ -320,11 +339,11 @@ def from_postgres(settings: Settings) -> Windows:
     return {(name, stock, start): tuple(values) for name, stock, start, *values in rows}  # type: ignore[misc]
 
 
-def from_lake(settings: Settings) -> Windows:
-    """The closed windows' table; a window that is there twice is an error."""
+def from_lake(settings: Settings, layer: str = "live", entity: str = "closed_averages") -> Windows:
+    """The closed windows' table, or another one; a window that is there twice is an error."""
     from de_stack.resources.lake import Lake
 
-    uri = Lake(settings).uri("stocks", "live", "closed_averages")
+    uri = Lake(settings).uri("stocks", layer, entity)
     rows = Lake(settings).query(
         uri,
         "select window_name, stock_name, window_start, avg_price, min_price, max_price, count "
