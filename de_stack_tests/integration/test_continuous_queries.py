@@ -9,17 +9,21 @@ All tests of the module share one place, and a host each stretch of it: a driver
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import dagster as dg
 import pytest
 from typer.testing import CliRunner, Result
 
 from de_stack.cli import application
+from de_stack.defs.stocks import observe
 from de_stack.failures import Failure
 from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
@@ -41,6 +45,7 @@ from de_stack_tests.integration.querying import (
     in_topic,
     send,
 )
+from de_stack_tests.services import REPOSITORY
 
 MINUTE = datetime(2018, 8, 21, 11, 1, tzinfo=UTC)
 MEASURED = datetime(2026, 3, 1, 10, 1, tzinfo=UTC)
@@ -55,6 +60,7 @@ BAD = (
     None,
 )
 ALL = sorted(load_queries())
+WITH_WINDOWS = ("stocks.averages", "stocks.live_averages", "stocks.closed_averages")
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -75,7 +81,7 @@ def sent(place: Place) -> list[Tick]:
     """All queries run: the nine trades, bad messages, a trade that closes all their windows."""
     for name in ALL:
         Wanted(place.settings.home).say(name, on=True)
-    place.host()
+    place.host(metrics_port=0)
     place.until(lambda: states(place) == {"running"}, "all queries run")
     ticks = send(place.settings, [*nine(), Tick("ZZZ", 1.0, MINUTE + timedelta(minutes=2))], BAD)
     produce(
@@ -85,7 +91,7 @@ def sent(place: Place) -> list[Tick]:
             for s, value in enumerate((3, 1, 2))
         ],
     )
-    place.until_read(ticks, "stocks.averages", "stocks.live_averages", "stocks.closed_averages")
+    place.until_read(ticks, *WITH_WINDOWS)
     return ticks
 
 
@@ -223,6 +229,137 @@ def test_a_query_in_one_go_gives_the_same_windows(place: Place, sent: list[Tick]
     assert not differences(rest, {k: v for k, v in theirs.items() if k not in touched})
 
 
+# --- what is told of it ---
+
+
+def late(place: Place, sent: list[Tick], stock: str) -> None:
+    """One more trade that lies in six windows, all closed; the ledger has figures of all batches.
+
+    Its batch is the last one, for it moves no watermark.
+    """
+    sent += send(place.settings, [Tick(stock, 1e6, MINUTE + timedelta(seconds=12.1))])
+    until_told(place, sent)
+
+
+def until_told(place: Place, sent: list[Tick]) -> None:
+    place.until_read(sent, *WITH_WINDOWS)
+    everything = place.history("stocks.averages").batches[-1].ends
+
+    def is_told(query: str) -> bool:
+        history, newest = place.batches(query).history(), place.batches(query).newest()
+        if history is None or newest is None:
+            return False
+        last = history.batches[-1]
+        said = place.status()[query]["batch_id"]
+        return last.ends == everything and last.number == newest["batch_id"] == said
+
+    for query in (*WITH_WINDOWS, "stocks.live_totals"):
+        place.until(lambda q=query: is_told(q), f"figures of {query}", 60)
+
+
+def observed(place: Place, cursor: str | None) -> tuple[dict[str, dict[str, Any]], str | None]:
+    """One tick of the sensor: asset -> what it says of it; and the cursor."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(
+            instance=instance, cursor=cursor, resources={"settings": place.settings}
+        )
+        result = observe.observe_queries(context)
+    if isinstance(result, dg.SkipReason):
+        return {}, None
+    assert isinstance(result, dg.SensorResult)
+    return {
+        event.asset_key.path[1]: {name: value.value for name, value in event.metadata.items()}
+        for event in result.asset_events
+    }, result.cursor
+
+
+def lags(place: Place, query: str, batches: list[int]) -> list[int | None]:
+    """The lag of batches, as the ledger has it."""
+    from de_stack.resources.postgres import Postgres
+
+    of = (place.batches(query).query, place.history(query).query_id)
+    sql = "select batch_id, lag_rows from ledger.query_batches where (query, query_id) = (%s, %s)"
+    with Postgres(place.settings, "ledger").transaction("read in a test") as db:
+        found = dict(db.execute(sql.encode(), of).fetchall())
+    return [found.get(number) for number in batches]
+
+
+def test_the_sensor_says_of_each_query_once_what_its_last_batch_was(
+    place: Place, sent: list[Tick]
+) -> None:
+    late(place, sent, "AMC")
+    told, cursor = observed(place, None)
+    names = {"topic_averages", "live_averages", "live_closed_averages", "live_totals"}
+    assert told.keys() == names
+    history = place.history("stocks.averages")
+    before, last = history.batches[-2:]
+    wanted = expected(sent, history)
+    assert TICKS.watermark is not None
+    rows = len(sent) + len(BAD)
+    assert told["topic_averages"] == {
+        "batch_id": last.number,
+        "input_rows": sum(last.ends.values()) - sum(before.ends.values()),
+        "watermark": (max(tick.at for tick in sent) - TICKS.watermark).isoformat(),
+        "state_rows": len(wanted.open_too) - len(wanted.closed),
+        "lag_rows": 0,
+        "duration_ms": mock.ANY,
+        "rows_so_far": rows,
+        # Each late trade has its windows for itself: no two of them are one group.
+        "dropped_by_watermark_so_far_at_least": sum(wanted.late.values()),
+        "done_at": mock.ANY,
+        "query_id": history.query_id,
+    }
+    assert told["topic_averages"]["input_rows"] == 1 and told["topic_averages"]["state_rows"] > 0
+    assert sum(wanted.late.values()) >= 6 and told["topic_averages"]["duration_ms"] > 0
+    assert {name: told[name]["rows_so_far"] for name in names} == dict.fromkeys(names, rows)
+    assert told["live_totals"]["watermark"] == "none yet"
+
+    assert observed(place, cursor) == ({}, None)
+    sent += send(place.settings, [Tick("ABC", 4.0, MINUTE + timedelta(seconds=121))])
+    until_told(place, sent)
+    told, _ = observed(place, cursor)
+    assert {name: told[name]["rows_so_far"] for name in told} == dict.fromkeys(names, rows + 1)
+
+
+def test_the_page_of_metrics_has_what_is_written_of_it_and_the_figures_of_the_ledger(
+    place: Place, sent: list[Tick], typed: Callable[..., Result]
+) -> None:
+    late(place, sent, "ANZ")
+    name = "stocks.averages"
+    (status,) = json.loads(typed("status", name, "--json").stdout)
+    found, newest = place.metrics()[name], place.batches(name).newest()
+    text = (REPOSITORY / "docs" / "streaming.md").read_text(encoding="utf-8")
+    (written,) = re.findall(r"`/metrics` of the host.*?\n\n", text, re.DOTALL)
+    first, *others = re.findall(r"`(?:de_stack_query)?(_[a-z_]+)`", written)
+    names = {f"de_stack_query{part}" for part in (first, *others)}
+    assert names == found.keys()
+    assert newest is not None and TICKS.watermark is not None
+    watermark = max(tick.at for tick in sent) - TICKS.watermark
+    wanted = {
+        "up": 1,
+        "batch_id": newest["batch_id"],
+        "batch_input_rows": 1,
+        "batch_seconds": newest["duration_ms"] / 1000,
+        "batch_dropped_rows": 6,
+        "state_rows": newest["state_rows"],
+        "lag_rows": newest["lag_rows"],
+        "watermark_seconds": watermark.timestamp(),
+        "input_rows_total": len(sent) + len(BAD),
+        "dropped_rows_total": newest["total_dropped"],
+        "restarts_total": 0,
+    }
+    assert found == {f"de_stack_query_{part}": value for part, value in wanted.items()}
+    assert (newest["total_rows"], newest["watermark_ms"]) == (
+        len(sent) + len(BAD),
+        watermark.timestamp() * 1000,
+    )
+    same = ("batch_id", "state_rows", "lag_rows")
+    assert [status[part] for part in same] == [wanted[part] for part in same]
+    assert (status["input_rows"], status["dropped_rows"], status["restarts"]) == (1, 6, 0)
+    assert datetime.fromisoformat(status["watermark"]) == watermark
+    assert {q for q, of in place.metrics().items() if of["de_stack_query_up"] == 1} == set(ALL)
+
+
 # --- what people type, while the host runs ---
 
 
@@ -279,13 +416,15 @@ def test_a_second_host_is_told_who_has_the_query_and_leaves_it_alone(
     other.env["DE_STACK_CHECKPOINT_URI"] = place.env["DE_STACK_CHECKPOINT_URI"]
     before = place.status()["stocks.averages"]
     try:
-        second = other.host("stocks.averages")
+        second = other.host("stocks.averages", metrics_port=0)
         # The process that is called host there is the one that its place has started.
         words = f"start query stocks.averages: another process runs it: host {place.pid} on"
         other.until(lambda: words in other.said(), "the second host says who has the query")
         name = "stocks.averages"
         other.until(lambda: other.status().get(name, {}).get("state") == "retrying", "it waits")
         assert second.poll() is None
+        told = other.metrics()[name]
+        assert told["de_stack_query_up"] == 0 and told["de_stack_query_restarts_total"] > 0
     finally:
         other.end()
     sent += send(place.settings, [Tick("ABC", 6.0, MINUTE + timedelta(minutes=3.2))])
@@ -311,6 +450,7 @@ def test_a_restart_goes_on_from_the_checkpoint_and_rows_are_late_by_the_batch_be
     place: Place, sent: list[Tick]
 ) -> None:
     queries = ("stocks.averages", "stocks.closed_averages", "stocks.live_averages")
+    until_told(place, sent)
     numbers = {q: place.history(q).batches[-1].number for q in queries}
     ids = {q: place.history(q).query_id for q in queries}
     said = stop(place)
@@ -331,6 +471,11 @@ def test_a_restart_goes_on_from_the_checkpoint_and_rows_are_late_by_the_batch_be
         assert [b.number for b in history.batches] == list(range(len(history.batches)))
         ends = [sum(b.ends.values()) for b in history.batches if b.number > numbers[query]]
         assert max(b - a for a, b in zip(ends, ends[1:], strict=False)) == 2
+        # What a batch has left in the topic is its lag.
+        new = [b.number for b in history.batches if b.number > numbers[query]]
+        place.until(lambda q=query, of=new: None not in lags(place, q, of), "figures", 20)
+        assert lags(place, query, new) == [ends[-1] - end for end in ends]
+        assert ends[-1] - ends[0] == len(seconds) - 2
     by_averages = expected(sent, place.history("stocks.averages"))
     left_out = {t.price: by_averages.late[t] for t in sent if t.at >= base}
     # 20 s came in the batch before 3 and 4, which are taken all the same: its watermark is that of
