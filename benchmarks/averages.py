@@ -148,6 +148,10 @@ def report(found: dict[str, list[dict[str, Any]]]) -> None:
             f"{name:<12}{seconds:>8.2f}{total / seconds:>10,.0f}{used:>8.1f}{pss / 2**20:>9.0f}"
             f"{middle:>10}   {each}"
         )
+    for name in ("ours", "default", "ours, large"):
+        runs = [r["parts_ms"] for r in found[name]]
+        parts = {k: statistics.median(r[k] for r in runs) for k in runs[0]}
+        print(f"{name}, a batch: " + ", ".join(f"{k} {ms:,.0f} ms" for k, ms in parts.items()))
     for ours, other in (
         ("ours", "default"),
         ("ours, large", "offline"),

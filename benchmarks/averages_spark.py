@@ -10,6 +10,7 @@ is closed. `live NAMESPACE CHECKPOINT MODE SECONDS` runs that long, a batch each
 from __future__ import annotations
 
 import os
+import statistics
 import sys
 import tempfile
 import time
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from de_stack.settings import Settings
 
 LIVE_INTERVAL_S = 0.5
+# What Spark says of a batch, in milliseconds.
+_PARTS = ("latestOffset", "walCommit", "queryPlanning", "getBatch", "addBatch", "commitOffsets")
 # What Spark does where nobody says otherwise.
 _DEFAULTS = {
     "spark.sql.shuffle.partitions": "200",
@@ -90,9 +93,14 @@ def run(settings: Settings, mode: Mode, until_ms: int | None, seconds: float) ->
         "cpu": used,
         "query_id": str(running.id),
         "batch_ms": batch_ms,
+        "parts_ms": {part: _middle(told, part) for part in _PARTS},
         "state_rows": state,
         "dropped": sum(p["stateOperators"][0]["numRowsDroppedByWatermark"] for p in told),
     }
+
+
+def _middle(told: list[Any], part: str) -> float:
+    return statistics.median([p["durationMs"].get(part, 0) for p in told] or [0])
 
 
 def _is_closed(batches: Any, query_id: str, until_ms: int) -> bool:
