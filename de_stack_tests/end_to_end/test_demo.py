@@ -85,7 +85,7 @@ def test_the_demo_shows_statistics_and_every_accepted_row_arrives_even_after_kil
     *_, live = shown.stdout.partition("stocks.live_averages in Postgres")
     averages, _, measures = live.partition("telemetry.live_measures in Postgres")
     assert re.search(r"│ [A-Z0-9]{3} +│ +\d\d:\d\d", averages), "no live average is shown"
-    assert re.search(r"│ press-\d+ +│ \w+ +│ +\d\d:\d\d", measures), "no live measure is shown"
+    assert re.search(r"│ [\w-]+ +│ \w+ +│ +\d\d:\d\d", measures), "no live measure is shown"
     # A path that is longer than its column goes on in the next line of the cell.
     unfolded = re.sub(r"[\s│]", "", shown.stdout)
     for row in json.loads(demo("status", "--json").stdout)["services"]:
