@@ -128,7 +128,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
     table.add_column("watermark")
     for row in rows:
         numbers = ("batch_id", "input_rows", "duration_ms", "lag_rows", "state_rows", "restarts")
-        cells = [f"{row[n]:,}" if n in row else "-" for n in numbers]
+        cells = [f"{row[n]:,}" if row.get(n) is not None else "-" for n in numbers]
         watermark = (row.get("watermark") or "-")[:19]
         state = f"[{_COLOURS[row['state']]}]{row['state']}[/]"
         table.add_row(row["query"], state, *cells, watermark)

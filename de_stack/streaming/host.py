@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
+    from de_stack.flow.continuous.batches import Measured
     from de_stack.flow.continuous.query import Query
     from de_stack.settings import Settings
 
@@ -69,7 +70,7 @@ class Host:
         finally:
             deadline = time.monotonic() + LAST_BATCH_S
             for name, hosted in self.hosted.items():
-                _gently(partial(hosted.end, deadline))
+                _gently(partial(self._end, hosted, deadline))
                 self._let_go(name)
             _gently(self._tell)
 
@@ -80,16 +81,12 @@ class Host:
             news = hosted.look(now)
             if name not in wanted:
                 if hosted.state != "stopped":
-                    hosted.end()
+                    self._end(hosted)
             else:
                 hosted.begin(self._start, now)
             if hosted.state != "running":
                 self._let_go(name)
-            try:
-                self._batches(hosted.query).measure(news)
-            except Failure as failure:
-                # Only figures for people are lost: which batch had what is entered by the query.
-                log.warning("figures were not entered", extra={"why": str(failure)})
+            self._enter(hosted, news)
         if now - self._tidied > _TIDY_S:
             self._tidied = now
             _gently(self._tidy)
@@ -107,6 +104,17 @@ class Host:
             log.info("begins anew", extra={"query": query.name, "old_checkpoint": moved})
         self._session.sparkContext.setLocalProperty("spark.scheduler.pool", query.name)
         return begin(self._settings, self._session, query, still_ours)
+
+    def _end(self, hosted: Hosted, deadline: float | None = None) -> None:
+        """Stop a query; the figures of what it finished until then are entered, too."""
+        self._enter(hosted, hosted.end(deadline))
+
+    def _enter(self, hosted: Hosted, news: list[Measured]) -> None:
+        try:
+            self._batches(hosted.query).measure(news)
+        except Failure as failure:
+            # Only figures for people are lost: which batch had what is entered by the query.
+            log.warning("figures were not entered", extra={"why": str(failure)})
 
     def _let_go(self, name: str) -> None:
         """Another process may have the query."""

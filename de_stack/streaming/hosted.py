@@ -67,6 +67,16 @@ class Hosted:
         """What has been done since the last look; a query that ended by itself has failed."""
         if self._running is None:
             return []
+        news = self._news()
+        if not self._running.isActive:
+            error = self._running.exception()
+            self._running = None
+            text = str(error) if error else "it ended without a word"
+            self._failed(why(text), now, for_good=is_for_good(text))
+        return news
+
+    def _news(self) -> list[Measured]:
+        assert self._running is not None  # noqa: S101
         found = progress.since(self._running, self._seen)
         if found:
             self._seen = found[-1]
@@ -79,19 +89,18 @@ class Hosted:
             self.input_rows += sum(m.input_rows for m in news)
             self.dropped_rows += sum(m.dropped_rows for m in news)
             self.error, self._wait_s = "", FIRST_WAIT_S
-        if not self._running.isActive:
-            error = self._running.exception()
-            self._running = None
-            text = str(error) if error else "it ended without a word"
-            self._failed(why(text), now, for_good=is_for_good(text))
         return news
 
     def _is_news(self, found: Measured) -> bool:
         query_id, number = self._told
         return found.query_id != query_id or found.batch_id > number
 
-    def end(self, deadline: float | None = None) -> None:
-        """Stop it; a batch that is under way after some seconds is repeated at the next start."""
+    def end(self, deadline: float | None = None) -> list[Measured]:
+        """Stop it; what it has done since the last look.
+
+        A batch that is still under way after some seconds is repeated at the next start.
+        """
+        news: list[Measured] = []
         if self._running is not None:
             # A batch that is broken off is said by Spark as a failure, with all its stacks.
             deadline = deadline or time.monotonic() + LAST_BATCH_S
@@ -99,9 +108,11 @@ class Hosted:
                 time.sleep(0.02)
             with _broken_off(self.query.name):
                 self._running.stop()
+            news = self._news()
             self._running = None
             log.info("query stopped", extra={"query": self.query.name})
         self.state, self.error, self._wait_s, self._not_before = "stopped", "", FIRST_WAIT_S, 0.0
+        return news
 
     def _failed(self, text: str, now: float, *, for_good: bool) -> None:
         self.error = text

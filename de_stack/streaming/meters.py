@@ -14,7 +14,7 @@ from de_stack.streaming import progress
 from de_stack.streaming.hosted import Hosted
 
 _PREFIX = "de_stack_query"
-_GAUGES: tuple[tuple[str, str, Callable[[Any], float]], ...] = (
+_GAUGES: tuple[tuple[str, str, Callable[[Any], float | None]], ...] = (
     ("batch_id", "Number of the last batch.", lambda m: m.batch_id),
     ("state_rows", "Rows of state, windows that are open among them.", lambda m: m.state_rows),
     ("lag_rows", "Messages that waited when the last batch was planned.", lambda m: m.lag_rows),
@@ -59,8 +59,9 @@ class Page:
         for name, text, value in _GAUGES:
             family = GaugeMetricFamily(f"{_PREFIX}_{name}", text, labels=["query"])
             for query, hosted in self._hosted.items():
-                if hosted.last:
-                    family.add_metric([query], value(progress.measured(hosted.last)))
+                number = value(progress.measured(hosted.last)) if hosted.last else None
+                if number is not None:
+                    family.add_metric([query], number)
             yield family
         for name, text, count in _COUNTERS:
             family = CounterMetricFamily(f"{_PREFIX}_{name}", text, labels=["query"])

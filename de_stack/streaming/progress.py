@@ -6,7 +6,6 @@ Belongs here: reading progress. Does not belong here: writing it anywhere (`host
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +41,7 @@ def measured(found: dict[str, Any]) -> Measured:
         input_rows=sum(s["numInputRows"] for s in sources),
         state_rows=sum(o["numRowsTotal"] for o in operators),
         dropped_rows=sum(o["numRowsDroppedByWatermark"] for o in operators),
-        lag_rows=max((_behind(s) for s in sources), default=0),
+        lag_rows=_lag(sources),
         duration_ms=found["durationMs"].get("triggerExecution", 0),
     )
 
@@ -59,12 +58,19 @@ def watermark(found: dict[str, Any]) -> datetime | None:
     return moment if moment and moment > datetime(1970, 1, 1, tzinfo=UTC) else None
 
 
+def _lag(sources: list[dict[str, Any]]) -> int | None:
+    # Of a batch that comes again after a crash Spark does not say what the topic had.
+    if any(_offsets(s, "endOffset") and not _offsets(s, "latestOffset") for s in sources):
+        return None
+    return max((_behind(s) for s in sources), default=0)
+
+
 def _behind(source: dict[str, Any]) -> int:
     """Messages that the topic had beyond the batch when it was planned."""
     return sum(_offsets(source, "latestOffset")) - sum(_offsets(source, "endOffset"))
 
 
-def _offsets(source: dict[str, Any], name: str) -> Iterable[int]:
+def _offsets(source: dict[str, Any], name: str) -> list[int]:
     value = source.get(name)
     if isinstance(value, str):
         value = json.loads(value)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from de_stack.failures import PermanentFailure, TransientFailure
+from de_stack.streaming import progress
 from de_stack.streaming.hosted import FIRST_WAIT_S, LONGEST_WAIT_S, Hosted
 from de_stack.streaming.queries import load_queries, load_query
 from de_stack.streaming.wanted import Wanted
@@ -220,6 +221,31 @@ def test_a_query_is_not_stopped_in_the_middle_of_a_batch_unless_that_takes_too_l
     spark.status["isTriggerActive"] = True
     hosted.end(deadline=0.0)
     assert spark.is_stopped and hosted.state == "stopped"
+
+
+def test_what_was_done_between_the_last_look_and_the_stop_is_told_by_the_stop(
+    running: tuple[Hosted, FakeQuery],
+) -> None:
+    hosted, spark = running
+    spark.said = [batch(0)]
+    assert [m.batch_id for m in hosted.look(1.0)] == [0]
+    spark.said.append(batch(1, rows=7))
+    assert [m.batch_id for m in hosted.end()] == [1]
+    assert (hosted.input_rows, hosted.end()) == (8, [])
+
+
+def test_the_lag_of_a_batch_that_comes_again_after_a_crash_is_not_known() -> None:
+    found = batch(3)
+    found["sources"] = [
+        {
+            "numInputRows": 5,
+            "latestOffset": {"t": {"0": 9, "1": 5}},
+            "endOffset": {"t": {"0": 5, "1": 5}},
+        }
+    ]
+    assert progress.measured(found).lag_rows == 4
+    del found["sources"][0]["latestOffset"]
+    assert progress.measured(found).lag_rows is None
 
 
 # --- which are wanted ---

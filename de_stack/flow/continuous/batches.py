@@ -39,14 +39,17 @@ where query = %(query)s and query_id = %(query_id)s and batch_id = %(batch_id)s
 
 @dataclass(frozen=True)
 class Measured:
-    """What Spark says of a finished batch. `lag_rows` waited in the topic when it was planned."""
+    """What Spark says of a finished batch.
+
+    `lag_rows` waited in the topic when it was planned; None for one that comes again after a crash.
+    """
 
     query_id: str
     batch_id: int
     input_rows: int
     state_rows: int
     dropped_rows: int
-    lag_rows: int
+    lag_rows: int | None
     duration_ms: int
 
 
