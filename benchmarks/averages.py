@@ -110,7 +110,7 @@ def judged(
         )
     return {
         "said": f"{found.windows:,} windows, {found.equal:,} equal to all trades', "
-        f"{found.explained_by_late_rows:,} explained by {found.late_rows:,} late rows, 0 wrong"
+        f"{found.explained_by_late_rows:,} explained by {len(found.late):,} late rows, 0 wrong"
     }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.averages_topic import NAME, SLIDE, WINDOW
+from benchmarks.landing_topic import drain
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,36 +26,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def messages(settings: Settings, topic: str, begin: dict[int, int]) -> Iterator[Any]:
     """All messages of a topic from some offsets on."""
-    from confluent_kafka import Consumer, TopicPartition
-
-    from de_stack.resources.kafka import Kafka
-
-    state = Kafka(settings).topic_state(topic)
-    assert state
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.need("kafka_bootstrap"),
-            "group.id": "benchmark",
-            "enable.auto.commit": False,
-        }
-    )
-    left = {p: end - begin.get(p, 0) for p, end in state.end.items()}
-    consumer.assign([TopicPartition(topic, p, begin.get(p, 0)) for p, n in left.items() if n])
-    try:
-        while any(left.values()):
-            found = consumer.consume(10_000, timeout=30)
-            if not found:
-                raise SystemExit(f"{topic}: {left} messages were not there after 30 s")
-            for message in found:
-                if message.error():
-                    raise SystemExit(f"{topic}: {message.error()}")
-                partition = message.partition()
-                assert partition is not None
-                if left[partition]:
-                    left[partition] -= 1
-                    yield message
-    finally:
-        consumer.close()
+    for batch in drain(settings.need("kafka_bootstrap"), topic, begin):
+        for message in batch:
+            if message.error():
+                raise SystemExit(f"{topic}: {message.error()}")
+            yield message
 
 
 def ends(settings: Settings, topic: str) -> dict[int, int]:

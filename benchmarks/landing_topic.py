@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -90,8 +90,10 @@ def _bad(value: bytes, number: int) -> bytes | None:
     return kinds[number % len(kinds)]
 
 
-def drain(bootstrap: str, topic: str) -> Iterator[list[Any]]:
-    """All messages of the topic as confluent-kafka gives them, in batches."""
+def drain(
+    bootstrap: str, topic: str, begin: Mapping[int, int] | None = None
+) -> Iterator[list[Any]]:
+    """All messages of the topic as confluent-kafka gives them, in batches; from offsets on."""
     from confluent_kafka import Consumer, TopicPartition
 
     consumer = Consumer(
@@ -103,8 +105,9 @@ def drain(bootstrap: str, topic: str) -> Iterator[list[Any]]:
             "enable.partition.eof": False,
         }
     )
-    parts = [TopicPartition(topic, p, 0) for p in range(PARTITIONS)]
-    left = sum(consumer.get_watermark_offsets(p, timeout=10)[1] for p in parts)
+    known, begin = consumer.list_topics(topic, timeout=10).topics[topic].partitions, begin or {}
+    parts = [TopicPartition(topic, p, begin.get(p, 0)) for p in known]
+    left = sum(consumer.get_watermark_offsets(p, timeout=10)[1] - p.offset for p in parts)
     consumer.assign(parts)
     end = time.monotonic() + 600
     while left and time.monotonic() < end:

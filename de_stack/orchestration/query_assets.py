@@ -146,7 +146,7 @@ def parity_check(sides: Sides) -> dg.AssetChecksDefinition:
                 "explained_by_late_rows": found.explained_by_late_rows,
                 "explained_by_repeated_events": found.explained_by_repeated_events,
                 "batch_path_behind": found.batch_path_behind,
-                "late_rows": found.late_rows,
+                "late_rows": len(found.late),
                 "late_rows_left_out_of_windows": found.late_places,
                 "most_late_s": found.most_late_s,
                 "windows_not_read_yet": found.not_read_by_query,

@@ -106,7 +106,7 @@ class Hosted:
             deadline = deadline or time.monotonic() + LAST_BATCH_S
             while self._running.status["isTriggerActive"] and time.monotonic() < deadline:
                 time.sleep(0.02)
-            with _broken_off(self.query.name):
+            with broken_off(self.query.name):
                 self._running.stop()
             news = self._news()
             self._running = None
@@ -128,7 +128,7 @@ class Hosted:
 
 
 @contextmanager
-def _broken_off(name: str) -> Iterator[None]:
+def broken_off(name: str) -> Iterator[None]:
     """One line, not Py4J's page of stacks, of a batch that began when the query was stopped."""
 
     def is_told(record: logging.LogRecord) -> bool:

@@ -17,6 +17,7 @@ from de_stack.failures import Failure, PermanentFailure, TransientFailure
 from de_stack.flow.continuous.running import alone, begin
 from de_stack.streaming import progress
 from de_stack.streaming.accounts import is_for_good, why
+from de_stack.streaming.hosted import broken_off
 
 if TYPE_CHECKING:
     import threading
@@ -48,7 +49,8 @@ def run_once(
                 running = begin(settings, session, query, still_ours, once=True)
                 while not running.awaitTermination(_LOOK_S):
                     if stop.is_set():
-                        running.stop()
+                        with broken_off(query.name):
+                            running.stop()
             except Failure:
                 raise
             except Exception as error:
@@ -57,6 +59,5 @@ def run_once(
                 raise kind(tried, why(text), page="stream-query") from error
             done = [p for p in progress.since(running, {}) if progress.has_run(p)]
             rows = sum(progress.measured(p).input_rows for p in done)
-            log.info(
-                "read all", extra={"query": query.name, "batches": len(done), "input_rows": rows}
-            )
+            said = "stopped" if stop.is_set() else "read all"
+            log.info(said, extra={"query": query.name, "batches": len(done), "input_rows": rows})

@@ -8,8 +8,10 @@ Belongs here: how many seeds, saying them, the fixture. Does not belong here: fa
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from de_stack.settings import Settings
 from de_stack_tests.faults import naive
 from de_stack_tests.faults.lab import Lab
 from de_stack_tests.integration.pipeline import enter_namespace, session
+from de_stack_tests.integration.querying import Place, a_place
 from de_stack_tests.seeds import SEEDS
 
 
@@ -72,3 +75,12 @@ def calm_lab(settings: Settings) -> Iterator[Lab]:
     lab = Lab(settings, random.Random(4))
     yield lab
     lab.end()
+
+
+@pytest.fixture
+def place(settings: Settings, tmp_path: Path) -> Iterator[Place]:
+    """A home for hosts of continuous queries, with the naive ways that are in force."""
+    made = a_place(settings, tmp_path, settings.namespace)
+    made.env["DE_STACK_TEST_NAIVE"] = json.dumps(naive.now())
+    yield made
+    made.end()

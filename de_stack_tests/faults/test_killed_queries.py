@@ -6,14 +6,13 @@ rows that were sent must give by the query's own batches, computed without Spark
 
 from __future__ import annotations
 
-import json
 import random
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import psutil
@@ -24,7 +23,6 @@ from de_stack.defs.stocks.stream import TOTALS
 from de_stack.flow.continuous.query import Batch
 from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
-from de_stack_tests.faults import naive
 from de_stack_tests.faults.query_host import CLOSED_TABLE
 from de_stack_tests.integration.pipeline import materialize, serving, this_hour
 from de_stack_tests.integration.querying import (
@@ -32,7 +30,6 @@ from de_stack_tests.integration.querying import (
     Place,
     Tick,
     Windows,
-    a_place,
     differences,
     expected,
     from_lake,
@@ -50,15 +47,6 @@ TOPIC, LAKE, TABLE = "stocks.averages", "stocks.closed_averages", CLOSED_TABLE.n
 ALL = (TOPIC, LAKE, TABLE, OPEN)
 ORPHAN_S = 20
 pytestmark = pytest.mark.timeout(900)
-
-
-@pytest.fixture
-def place(settings: Settings, tmp_path: Path) -> Iterator[Place]:
-    """A home for hosts in the namespace of the test."""
-    made = a_place(settings, tmp_path, settings.namespace)
-    made.env["DE_STACK_TEST_NAIVE"] = json.dumps(naive.now())
-    yield made
-    made.end()
 
 
 class Flow(threading.Thread):
@@ -140,19 +128,10 @@ def has_gone(jvm: psutil.Process | None, seconds: float) -> bool:
     return True
 
 
-def from_closed_table(settings: Settings) -> Windows:
-    rows = serving(
-        settings,
-        "select window_name, stock_name, window_start, avg_price, min_price, max_price, count "
-        f"from {settings.names.schema('stocks')}.closed_table",
-    )
-    return {(name, stock, start): tuple(values) for name, stock, start, *values in rows}  # type: ignore[misc]
-
-
 READ: dict[str, Callable[[Settings], Windows]] = {
     TOPIC: lambda settings: from_topic(settings)[0],
     LAKE: from_lake,
-    TABLE: from_closed_table,
+    TABLE: partial(from_postgres, table=CLOSED_TABLE.entity),
     OPEN: from_postgres,
 }
 

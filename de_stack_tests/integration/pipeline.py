@@ -63,6 +63,27 @@ def produce(
     producer.close()
 
 
+def records(settings: Settings, topic: str, **more: Any) -> list[Any]:
+    """All messages of a topic, in the order of each partition; `more` for the consumer."""
+    from kafka import KafkaConsumer, TopicPartition
+
+    options = {**client_options(settings), "consumer_timeout_ms": 10_000, **more}
+    state = Kafka(settings).topic_state(topic)
+    assert state is not None, f"there is no topic {topic}"
+    consumer = KafkaConsumer(**options)
+    try:
+        parts = [TopicPartition(topic, p) for p in state.end]
+        consumer.assign(parts)
+        consumer.seek_to_beginning()
+        wanted = sum(consumer.end_offsets(parts).values())
+        found: list[Any] = []
+        while len(found) < wanted:
+            found.append(next(consumer))
+        return found
+    finally:
+        consumer.close()
+
+
 def until_committed(settings: Settings, stream: str = "telemetry.measures") -> None:
     """Return when what committed transactions wrote can be read.
 

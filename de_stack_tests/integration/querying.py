@@ -30,7 +30,9 @@ from de_stack.flow.ledger_schema import ensure_schema
 from de_stack.resources.kafka import client_options, ensure_topics
 from de_stack.setting_sources import ADDRESSES
 from de_stack.settings import Settings
-from de_stack_tests.integration.pipeline import serving
+from de_stack_tests.domains.stocks import golden
+from de_stack_tests.domains.stocks.trading import Trade
+from de_stack_tests.integration.pipeline import records, serving
 from de_stack_tests.services import REPOSITORY
 
 TICKS = load_stream("stocks.ticks")
@@ -43,14 +45,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Tick:
+class Tick(Trade):
     """A trade, and after it was sent: where it lies."""
 
-    stock: str
-    price: float
-    at: datetime
-    quantity: int = 1
-    side: str = "BUY"
     partition: int = -1
     offset: int = -1
 
@@ -280,26 +277,31 @@ def expected(ticks: Iterable[Tick], history: History) -> Expected:
     )
 
 
+def nine() -> list[Tick]:
+    """The nine trades whose numbers are known."""
+    return [Tick(t.stock, t.price, t.at, t.quantity, t.side) for t in golden.trades()]
+
+
 def in_topic(settings: Settings) -> list[Any]:
     """All messages of the averages, in the order of each partition."""
-    from kafka import KafkaConsumer, TopicPartition
+    topic = settings.names.topic(*load_stream("stocks.averages").topic)
+    return records(settings, topic, isolation_level="read_committed")
 
-    results = load_stream("stocks.averages")
-    topic = settings.names.topic(*results.topic)
-    consumer = KafkaConsumer(
-        **client_options(settings), consumer_timeout_ms=10_000, isolation_level="read_committed"
-    )
-    try:
-        parts = [TopicPartition(topic, p) for p in range(results.partitions)]
-        consumer.assign(parts)
-        consumer.seek_to_beginning()
-        wanted = sum(consumer.end_offsets(parts).values())
-        found: list[Any] = []
-        while len(found) < wanted:
-            found.append(next(consumer))
-        return found
-    finally:
-        consumer.close()
+
+def all_sent(place: Place) -> list[Tick]:
+    """The trades of the topic, where they lie."""
+    found = records(place.settings, place.settings.names.topic(*TICKS.topic))
+    rows = [(json.loads(record.value), record) for record in found]
+    return [
+        Tick(
+            row["stock_name"],
+            row["price"],
+            datetime.fromisoformat(row["event_time"]),
+            partition=record.partition,
+            offset=record.offset,
+        )
+        for row, record in rows
+    ]
 
 
 def from_topic(settings: Settings) -> tuple[Windows, int]:
@@ -329,12 +331,12 @@ def from_topic(settings: Settings) -> tuple[Windows, int]:
     return windows, again
 
 
-def from_postgres(settings: Settings) -> Windows:
-    """The open windows' table: its key sees to it that each is there once."""
+def from_postgres(settings: Settings, table: str = "live_averages") -> Windows:
+    """Windows in Postgres: the table's key sees to it that each is there once."""
     rows = serving(
         settings,
         "select window_name, stock_name, window_start, avg_price, min_price, max_price, count "
-        f"from {settings.names.schema('stocks')}.live_averages",
+        f"from {settings.names.schema('stocks')}.{table}",
     )
     return {(name, stock, start): tuple(values) for name, stock, start, *values in rows}  # type: ignore[misc]
 
@@ -367,3 +369,13 @@ def differences(found: Windows, wanted: Windows) -> list[str]:
         if abs(a - b) > 1e-9 * max(1.0, abs(b)) or rest != others:
             said.append(f"{key}: {found[key]}, expected {wanted[key]}")
     return said
+
+
+def stop(place: Place) -> str:
+    """SIGTERM to the host, as supervisord sends it: to the process alone; what it said since."""
+    before = len(place.log.read_text(errors="replace"))
+    process, began = place.processes[-1], time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(25) == 0, place.said()
+    assert time.monotonic() - began < 20
+    return place.log.read_text(errors="replace")[before:]

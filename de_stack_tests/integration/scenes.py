@@ -26,8 +26,9 @@ import pytest
 from de_stack.contracts import load_all
 from de_stack.local import status
 from de_stack.resources.accepted import accepted_total, kept_total
-from de_stack.resources.kafka import client_options, ensure_topics
+from de_stack.resources.kafka import ensure_topics
 from de_stack.settings import Settings
+from de_stack_tests.integration.pipeline import records
 
 STREAM = "telemetry.measures"
 EVENT = {"content-type": "application/cloudevents+json"}
@@ -87,21 +88,7 @@ class Scene:
 
     def records(self) -> list[Any]:
         """Everything in the topic."""
-        from kafka import KafkaConsumer, TopicPartition
-
-        consumer = KafkaConsumer(**client_options(self.settings), consumer_timeout_ms=5000)
-        try:
-            partitions = range(load_all()[STREAM].partitions)
-            parts = [TopicPartition(self.topic, p) for p in partitions]
-            consumer.assign(parts)
-            consumer.seek_to_beginning()
-            wanted = sum(consumer.end_offsets(parts).values())
-            found: list[Any] = []
-            while len(found) < wanted:
-                found.append(next(consumer))
-            return found
-        finally:
-            consumer.close()
+        return records(self.settings, self.topic)
 
 
 @contextmanager

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,7 +30,6 @@ from de_stack.streaming.wanted import Wanted
 from de_stack_tests.domains.stocks import golden
 from de_stack_tests.integration.pipeline import measure, produce, serving, session
 from de_stack_tests.integration.querying import (
-    LONG_S,
     TICKS,
     Place,
     Tick,
@@ -43,7 +40,9 @@ from de_stack_tests.integration.querying import (
     from_postgres,
     from_topic,
     in_topic,
+    nine,
     send,
+    stop,
 )
 from de_stack_tests.services import REPOSITORY
 
@@ -70,10 +69,6 @@ def place(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     made = a_place(stack, tmp_path_factory.mktemp("queries"))
     yield made
     made.end()
-
-
-def nine() -> list[Tick]:
-    return [Tick(t.stock, t.price, t.at, t.quantity, t.side) for t in golden.trades()]
 
 
 @pytest.fixture(scope="module")
@@ -436,16 +431,6 @@ def test_a_second_host_is_told_who_has_the_query_and_leaves_it_alone(
 # --- stopped and begun again ---
 
 
-def stop(place: Place) -> str:
-    """SIGTERM to the host, as supervisord sends it: to the process alone; what it said since."""
-    before = len(place.log.read_text(errors="replace"))
-    process, began = place.processes[-1], time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(25) == 0, place.said()
-    assert time.monotonic() - began < 20
-    return place.log.read_text(errors="replace")[before:]
-
-
 def test_a_restart_goes_on_from_the_checkpoint_and_rows_are_late_by_the_batch_before(
     place: Place, sent: list[Tick]
 ) -> None:
@@ -540,96 +525,3 @@ def test_a_checkpoint_of_other_windows_or_another_topic_is_refused_until_begun_a
     send(place.settings, [*nine(), Tick("ZZZ", 1.0, MINUTE + timedelta(minutes=2))])
     place.until(lambda: len(place.history(name).batches) > 1, "it reads the new topic")
     assert "Traceback" not in stop(place)
-
-
-def test_begun_anew_the_table_in_delta_has_each_window_once(place: Place) -> None:
-    name = "stocks.closed_averages"
-    ticks = [*nine(), Tick("ZZZ", 1.0, MINUTE + timedelta(minutes=2))]
-    Wanted(place.settings.home).say(name, on=True, anew=True)
-    place.host(name)
-    sent = send(place.settings, ticks)
-    place.until_read(sent, name)
-    old = place.history(name)
-    assert from_lake(place.settings), "the test has proved nothing"
-    stop(place)
-    Wanted(place.settings.home).say(name, on=True, anew=True)
-    place.host(name)
-    place.until(lambda: place.history(name).query_id != old.query_id, "a new checkpoint")
-    place.until_read(sent, name)
-    # It fails where a window is there twice.
-    assert not differences(
-        from_lake(place.settings), expected(all_sent(place), place.history(name)).closed
-    )
-    stop(place)
-
-
-def test_in_one_go_a_query_reads_what_there_is_and_the_continuous_form_goes_on_from_there(
-    place: Place,
-) -> None:
-    name = "stocks.closed_averages"
-    before = place.history(name).batches[-1].number
-    sent = send(place.settings, [Tick("AGL", 5.0, MINUTE + timedelta(minutes=m)) for m in (4, 6)])
-    host = place.host("--once", name)
-    assert host.wait(LONG_S) == 0, place.said()
-    after = place.history(name)
-    place.until_read(sent, name, seconds=1)
-    assert not differences(from_lake(place.settings), expected(all_sent(place), after).closed)
-    place.host(name)
-    sent = send(place.settings, [Tick("AGL", 5.0, MINUTE + timedelta(minutes=8))])
-    place.until_read(sent, name)
-    assert place.history(name).query_id == after.query_id
-    assert place.history(name).batches[-1].number > after.batches[-1].number > before
-    assert "Traceback" not in stop(place)
-
-
-def test_a_clock_that_is_ahead_does_not_make_the_trades_of_others_late(place: Place) -> None:
-    name = "stocks.live_averages"
-    Wanted(place.settings.home).say(name, on=True, anew=True)
-    place.host(name)
-    now = datetime.now(UTC)
-
-    def stocks() -> set[str]:
-        return {stock for _, stock, _ in from_postgres(place.settings)}
-
-    place.until(lambda: place.status().get(name, {}).get("state") == "running", "it runs")
-    send(place.settings, [Tick("AHEAD", 1.0, now + timedelta(minutes=4))])
-    place.until(lambda: "AHEAD" in stocks(), "the first trade is in")
-    # A watermark counts from the batch after; one without rows is made for it.
-    number = place.history(name).batches[-1].number
-    place.until(lambda: place.history(name).batches[-1].watermark_ms > 0, "there is a watermark")
-    send(place.settings, [Tick("BETWEEN", 2.0, now)])
-    place.until(lambda: place.history(name).batches[-1].number > number, "a batch after", 60)
-    send(place.settings, [Tick("INTIME", 2.0, now)])
-    place.until(lambda: "INTIME" in stocks(), "the trade in time is in", 60)
-    watermark = place.history(name).batches[-1].watermark_ms / 1000
-    assert now.timestamp() - 6 <= watermark <= datetime.now(UTC).timestamp()
-    stop(place)
-
-
-def all_sent(place: Place) -> list[Tick]:
-    """The trades of the topic, where they lie."""
-    from kafka import KafkaConsumer, TopicPartition
-
-    from de_stack.resources.kafka import client_options
-
-    consumer = KafkaConsumer(**client_options(place.settings), consumer_timeout_ms=5000)
-    topic = place.settings.names.topic(*TICKS.topic)
-    parts = [TopicPartition(topic, p) for p in range(TICKS.partitions)]
-    try:
-        consumer.assign(parts)
-        consumer.seek_to_beginning()
-        wanted = sum(consumer.end_offsets(parts).values())
-        records = [next(consumer) for _ in range(wanted)]
-    finally:
-        consumer.close()
-    rows = [(json.loads(r.value), r) for r in records]
-    return [
-        Tick(
-            row["stock_name"],
-            row["price"],
-            datetime.fromisoformat(row["event_time"]),
-            partition=record.partition,
-            offset=record.offset,
-        )
-        for row, record in rows
-    ]

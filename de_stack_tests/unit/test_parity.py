@@ -117,7 +117,7 @@ def test_a_row_that_came_after_its_window_had_closed_explains_the_difference() -
     found = compared()
     assert found.wrong == []
     assert (found.windows, found.equal, found.explained_by_late_rows) == (3, 2, 1)
-    assert found.late_rows == 1
+    assert found.late_places == 1
 
 
 def test_a_row_is_late_by_the_watermark_of_the_batch_before_its_own_and_not_by_its_own() -> None:
@@ -178,7 +178,7 @@ def test_a_late_row_does_not_excuse_a_batch_path_that_is_wrong_in_its_window() -
 def test_late_rows_are_counted_with_how_late_they_were() -> None:
     found = compared()
     # The one at 12 s, when the watermark was at 20.
-    assert (found.late_rows, found.late_places, found.most_late_s) == (1, 1, 8.0)
+    assert (len(found.late), found.late_places, found.most_late_s) == (1, 1, 8.0)
 
 
 def test_an_event_that_the_topic_has_twice_explains_a_difference() -> None:

@@ -46,8 +46,8 @@ class Parity:
 
     `wrong`: differences that nothing explains, the first in time first. `equal`: to both sides;
     `batch_path_behind`: to what its batches hold, where the batch path has still to compute the
-    hour. `late_rows` are rows that were left out of one window or more, `late_places` in how many
-    windows, `most_late_s` how far the watermark had passed the time of the latest.
+    hour. `late`: per row (partition, offset) that was left out of a window or more, how many
+    microseconds the watermark had passed its time; `late_places`: of how many windows in all.
     """
 
     windows: int = 0
@@ -55,13 +55,17 @@ class Parity:
     batch_path_behind: int = 0
     explained_by_late_rows: int = 0
     explained_by_repeated_events: int = 0
-    late_rows: int = 0
+    late: dict[tuple[int, int], int] = field(default_factory=dict)
     late_places: int = 0
-    most_late_s: float = 0.0
     not_read_by_query: int = 0
     sent_more_than_once: int = 0
     settled_until: datetime | None = None
     wrong: list[str] = field(default_factory=list)
+
+    @property
+    def most_late_s(self) -> float:
+        """Seconds of the latest row; 0 where none was late."""
+        return max(self.late.values(), default=0) / 1e6
 
 
 def compare(settings: Settings, sides: Sides, first: datetime, last: datetime) -> Parity:
@@ -73,7 +77,7 @@ def compare(settings: Settings, sides: Sides, first: datetime, last: datetime) -
     """
     found, stream = Parity(), sides.query.reads
     name = settings.names.query(sides.query.domain, sides.query.entity)
-    # A batch has no row that is older than it, but for what may be ahead of the broker's clock.
+    # Rows of these periods are in no batch that was done before, but for clocks that are ahead.
     longest = max(window.length for window in stream.windows)
     since = first - longest - stream.max_future - _CLOCKS
     history = Batches(settings, name).history(since)
@@ -107,13 +111,13 @@ def judge(
         tables: as `parity.sql` reads them, but for `settled`.
         until: per partition of the results, up to which end (microseconds) they are there.
         query_id: the checkpoint whose results count.
-        span: windows that end from the one on and before the other; rows from the one on.
+        span: windows that end from the one on and before the other.
         is_behind: the batch path has still to compute the period anew.
     """
     rows = ask(
         "compare a continuous query with the batch path",
         tables | {"settled": settled_table(until)},
-        _sql("parity"),
+        _sql(),
         {
             "first_us": _us(span[0]),
             "past_us": _us(span[1]),
@@ -124,12 +128,6 @@ def judge(
     )
     for row in rows.to_pylist():
         _judge(found, row, behind=is_behind)
-    sources = {name: tables[name] for name in ("ticks", "ends", "windows")}
-    late = ask("see which rows were late for a continuous query", sources, _sql("late_rows"))
-    # Rows of the period before are there for the sake of windows that reach over.
-    behind = [row["behind_s"] for row in late.to_pylist() if row["at"] >= span[0]]
-    found.late_rows += len(behind)
-    found.most_late_s = max([found.most_late_s, *behind])
 
 
 def _judge(found: Parity, row: dict[str, Any], *, behind: bool) -> None:
@@ -138,6 +136,7 @@ def _judge(found: Parity, row: dict[str, Any], *, behind: bool) -> None:
         return
     found.windows += 1
     found.late_places += row["late"] or 0
+    found.late |= {tuple(one["place"]): one["behind_us"] for one in row["late_rows"] or ()}
     found.sent_more_than_once += (row["messages"] or 0) > 1
     where = f"{row['window_name']} {row['key']} {row['window_start'].isoformat()}"
     if (row["versions"] or 0) > 1:
@@ -192,8 +191,8 @@ def _text(side: _Side) -> str:
 
 
 @cache
-def _sql(name: str) -> str:
-    return Path(__file__).with_name(f"{name}.sql").read_text(encoding="utf-8")
+def _sql() -> str:
+    return Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
 
 def _us(moment: datetime) -> int:

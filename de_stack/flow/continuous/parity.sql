@@ -1,6 +1,7 @@
 -- Which values a continuous query must have given, from the rows that landed and the query's batches.
 --
--- ticks(partition, "offset", event_id, event_hour, broker_time, key, at, value): rows of the topic that hold their contract.
+-- ticks(partition, "offset", event_id, event_hour, broker_time, key, at, value): rows that hold their
+-- contract.
 -- ends(partition, "end", batch_id, late_us): per partition, the batch that ends with an offset, and
 -- the watermark of the batch before it: its rows are left out of windows that end by then. Batch -1
 -- has the rows that the query has never read, or of whose batch nothing is known any more. Rows of
@@ -35,6 +36,8 @@ expected as (
            max(value) filter (where start_us + length_us > late_us) as highest,
            count(*) filter (where start_us + length_us > late_us) as rows,
            count(*) filter (where start_us + length_us <= late_us) as late,
+           list({place: [partition, "offset"], behind_us: late_us - epoch_us("at")})
+             filter (where start_us + length_us <= late_us) as late_rows,
            avg(value) filter (where is_kept) as whole,
            min(value) filter (where is_kept) as whole_min,
            max(value) filter (where is_kept) as whole_max,
@@ -68,7 +71,7 @@ select coalesce(e.window_name, s.window_name, h.window_name) as window_name,
        coalesce(e.key, s.key, h.key) as key,
        make_timestamptz(coalesce(e.start_us, s.start_us, epoch_us(h.window_start))) as window_start,
        e.rows as expected_rows, e.average as expected, e.lowest as expected_min,
-       e.highest as expected_max, e.late, e.twice, e.unread,
+       e.highest as expected_max, e.late, e.late_rows, e.twice, e.unread,
        s.rows as given_rows, s.average as given, s.lowest as given_min, s.highest as given_max,
        s.messages, s.versions, e.whole_rows, e.whole, e.whole_min, e.whole_max,
        h.rows as held_rows, h.average as held, h.lowest as held_min, h.highest as held_max

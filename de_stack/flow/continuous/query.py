@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from de_stack.contracts import Stream
     from de_stack.settings import Settings
 
+SEEN_AT = "seen_at"
 Mode = Literal["append", "update", "complete"]
 
 
@@ -68,8 +69,10 @@ class Sink(Protocol):
 class Query:
     """A continuous query: a topic, a rule, an output mode, a sink.
 
-    `transform` takes the good messages of the topic: `event_id, broker_time, partition, offset` and
-    the contract's fields. `shape` names what its state depends on (windows, watermark): another
+    `transform` takes the good messages of the topic: `event_id, broker_time, partition, offset`,
+    the contract's fields, and `seen_at`: the event time, but no later than the broker took it. The
+    watermark is that of `seen_at`: one producer whose clock is ahead would make the rows of all
+    others late. `shape` names what its state depends on (windows, watermark): another
     shape does not fit an old checkpoint. `is_on` says whether it runs where nobody has said
     otherwise.
     """

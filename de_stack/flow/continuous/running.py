@@ -14,6 +14,7 @@ for a while and wakes up, its lock gone) are the numbers of batches in each sink
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from de_stack.failures import PermanentFailure, TransientFailure
 from de_stack.flow import decoding
 from de_stack.flow.continuous.batches import Batches
 from de_stack.flow.continuous.checkpoint import Checkpoint
-from de_stack.flow.continuous.query import Batch, Query
+from de_stack.flow.continuous.query import SEEN_AT, Batch, Query
 from de_stack.resources.kafka import Kafka, spark_options
 from de_stack.resources.postgres import Held, Postgres
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from de_stack.settings import Settings
 
+log = logging.getLogger(__name__)
 # How Spark's part of a batch says that its query is stopped.
 _STOPPED = ("[SPARK_JOB_CANCELLED]", "java.lang.InterruptedException", "ClosedByInterruptException")
 # Parts of a message that good rows are made of.
@@ -163,6 +165,7 @@ def broken_off_in_short() -> Iterator[None]:
     except Exception as error:
         if not any(word in str(error) for word in _STOPPED):
             raise
+        log.info("batch broken off", extra={"why": str(error)[:500]})
         calling = "py4j.protocol.Py4JJavaError: An error occurred while calling a sink"
         raise InterruptedError(f"{calling}: java.lang.InterruptedException: stopped") from None
 
@@ -174,6 +177,8 @@ def good_rows(
 
     Bad ones are left to the landing, which keeps them and says why.
     """
+    from pyspark.sql import functions as f
+
     messages = (
         session.readStream.format("kafka")
         .options(**spark_options(settings))
@@ -188,6 +193,8 @@ def good_rows(
     decoded = messages.mapInArrow(
         decoding.decode_batches(query.reads, topic_id), decoding.decoded_ddl(query.reads)
     )
-    return decoded.where("error is null").select(
-        "event_id", "broker_time", "partition", "offset", "record.*"
+    return (
+        decoded.where("error is null")
+        .select("event_id", "broker_time", "partition", "offset", "record.*")
+        .withColumn(SEEN_AT, f.least(query.reads.event_time, "broker_time"))
     )

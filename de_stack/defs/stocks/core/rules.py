@@ -31,9 +31,8 @@ def moving_average(
         window: length of a window, as a duration or in words (`10 seconds`).
         slide: from the start of one to the start of the next; `window` (tumbling) without it.
         watermark: how far behind the newest event time a stream waits for rows. A table has all its
-            rows and none is late: it changes nothing there. Where `ticks` has a `broker_time`, a
-            moment after that counts as it: one producer whose clock is ahead would make the rows of
-            all others late.
+            rows and none is late: it changes nothing there. The newest `seen_at` counts, where
+            `ticks` has one: the event time, but no later than the broker took it.
 
     Returns:
         `stock_name, window_start, window_end, avg_price, min_price, max_price, count`. A window
@@ -59,11 +58,8 @@ def moving_averages(
 
     delay = None if watermark is None else duration(watermark)
     if delay is not None:
-        moment = f.col("event_time")
-        if "broker_time" in ticks.columns:
-            moment = f.least(moment, "broker_time")
-        ticks = ticks.withColumn("_moment", moment)
-        ticks = ticks.withWatermark("_moment", f"{delay // _US} microseconds")
+        moment = "seen_at" if "seen_at" in ticks.columns else "event_time"
+        ticks = ticks.withWatermark(moment, f"{delay // _US} microseconds")
     found = f.concat(*(_windows(n, duration(size), duration(slide)) for n, size, slide in windows))
     each = ticks.select("stock_name", "price", f.explode(found).alias("found"))
     # Spark's own `window` takes one size per pass: a union of three read and decoded the topic

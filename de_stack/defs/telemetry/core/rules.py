@@ -57,18 +57,14 @@ def live_minutes(measures: DataFrame, watermark: timedelta) -> DataFrame:
 
     Args:
         measures: a stream (or a table) with the contract's fields.
-        watermark: how far behind the newest measure a stream still waits for others. Where there is
-            a `broker_time`, a moment after that counts as it: one clock that is ahead would make
-            the measures of all others late.
+        watermark: how far behind the newest measure a stream still waits for others. The newest
+            `seen_at` counts, where there is one: `measured_at`, or when the broker took it, if that
+            was before.
     """
     from pyspark.sql import functions as f
 
-    moment = f.col("measured_at")
-    if "broker_time" in measures.columns:
-        moment = f.least(moment, "broker_time")
-    seen = measures.withColumn("_moment", moment).withWatermark(
-        "_moment", f"{int(watermark.total_seconds())} seconds"
-    )
+    moment = "seen_at" if "seen_at" in measures.columns else "measured_at"
+    seen = measures.withWatermark(moment, f"{int(watermark.total_seconds())} seconds")
     # Spark has the watermark of one column only; this is how it knows that windows of another end
     # by it, too.
     delay = {"spark.watermarkDelayMs": watermark // timedelta(milliseconds=1)}
