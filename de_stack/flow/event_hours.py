@@ -187,6 +187,16 @@ class EventHours:
         )
         return [row[0] for row in rows]
 
+    def rows_by_hour(self, table_id: str, first: datetime, last: datetime) -> dict[datetime, int]:
+        """Rows that each event hour of a span was touched with, oldest first; none: not in it."""
+        return dict(
+            self._all(
+                "select event_hour, sum(rows)::bigint from ledger.touched where table_id = %s "
+                "and event_hour between %s and %s group by 1 order by 1",
+                (table_id, first, last),
+            )
+        )
+
     def settled(
         self,
         consumer: str,

@@ -84,7 +84,7 @@ def compared(
         {0: int(at(until_s).timestamp() * 1_000_000)},
         "q",
         (DAY, DAY + timedelta(hours=1)),
-        is_behind=behind,
+        lambda _: behind,
     )
     return found
 

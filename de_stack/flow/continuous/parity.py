@@ -17,6 +17,7 @@ so have all rows of those batches.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from de_stack import partitions
 from de_stack.flow.continuous.batches import Batches
-from de_stack.flow.continuous.parity_tables import Sides, settled, settled_table, tables_of
+from de_stack.flow.continuous.parity_tables import Sides, settled, settled_table, spans, tables_of
 from de_stack.flow.continuous.topic_sink import BATCH_HEADER
 from de_stack.resources.duckdb_memory import ask
 
@@ -87,11 +88,11 @@ def compare(settings: Settings, sides: Sides, first: datetime, last: datetime) -
     if not until:
         return found
     found.settled_until = _moment(min(until.values()))
-    for start in partitions.expand(first, last, stream.grain):
-        tables, is_behind = tables_of(settings, sides, history, start)
+    for start, end in spans(settings, sides, first, last):
+        tables, is_behind = tables_of(settings, sides, history, (start, end))
         if tables is not None:
-            span = start, partitions.after(start, stream.grain)
-            judge(found, tables, until, history.query_id, span, is_behind=is_behind)
+            span = start, partitions.after(end, stream.grain)
+            judge(found, tables, until, history.query_id, span, is_behind)
     return found
 
 
@@ -101,10 +102,9 @@ def judge(
     until: dict[int, int],
     query_id: str,
     span: tuple[datetime, datetime],
-    *,
-    is_behind: bool = False,
+    is_behind: Callable[[datetime], bool],
 ) -> None:
-    """Enter what the tables of one event period say.
+    """Enter what the tables of some event periods say.
 
     Args:
         found: what is known so far.
@@ -112,7 +112,7 @@ def judge(
         until: per partition of the results, up to which end (microseconds) they are there.
         query_id: the checkpoint whose results count.
         span: windows that end from the one on and before the other.
-        is_behind: the batch path has still to compute the period anew.
+        is_behind: by the end of a window, whether the batch path has still to compute it anew.
     """
     rows = ask(
         "compare a continuous query with the batch path",
@@ -127,7 +127,7 @@ def judge(
         },
     )
     for row in rows.to_pylist():
-        _judge(found, row, behind=is_behind)
+        _judge(found, row, behind=is_behind(row["window_end"]))
 
 
 def _judge(found: Parity, row: dict[str, Any], *, behind: bool) -> None:

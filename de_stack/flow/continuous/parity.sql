@@ -74,7 +74,9 @@ select coalesce(e.window_name, s.window_name, h.window_name) as window_name,
        e.highest as expected_max, e.late, e.late_rows, e.twice, e.unread,
        s.rows as given_rows, s.average as given, s.lowest as given_min, s.highest as given_max,
        s.messages, s.versions, e.whole_rows, e.whole, e.whole_min, e.whole_max,
-       h.rows as held_rows, h.average as held, h.lowest as held_min, h.highest as held_max
+       h.rows as held_rows, h.average as held, h.lowest as held_min, h.highest as held_max,
+       make_timestamptz(coalesce(e.end_us, s.end_us, epoch_us(h.window_start) + w.length_us))
+         as window_end
 from expected e
 full join seen s using (window_name, key, start_us)
 full join held h

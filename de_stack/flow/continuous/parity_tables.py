@@ -6,6 +6,7 @@ comparing them (`parity.py`, `parity.sql`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _US = timedelta(microseconds=1)
 # The last message that landed is one of so many: there are no gaps but those of transactions.
 _LAST_ROWS = 1000
+_MOST_ROWS = 300_000
 _VALUES = ("average", "lowest", "highest", "rows")
 
 
@@ -97,10 +99,33 @@ def _batch_of(rows: pa.Table, query_id: str) -> int | None:
     return None
 
 
+def spans(
+    settings: Settings, sides: Sides, first: datetime, last: datetime
+) -> list[tuple[datetime, datetime]]:
+    """The event periods first..last in parts that are compared in one go: first and last of each.
+
+    Of so many rows, not of so many periods: three years of daily rows have 26,000 hours, and each
+    part costs a look at three tables.
+    """
+    stream, size = sides.query.reads, 0
+    starts = [first]
+    rows = Ledger(settings).rows_by_hour(bronze(settings, stream).table_id, first, last)
+    for period, count in rows.items():
+        if size and size + count > _MOST_ROWS:
+            starts.append(period)
+            size = 0
+        size += count
+    ends = [partitions.after(start, stream.grain, -1) for start in starts[1:]]
+    return list(zip(starts, [*ends, last], strict=True))
+
+
 def tables_of(
-    settings: Settings, sides: Sides, history: History, start: datetime
-) -> tuple[dict[str, pa.Table] | None, bool]:
-    """What the statement reads for one event period, and whether the batch path is behind."""
+    settings: Settings, sides: Sides, history: History, span: tuple[datetime, datetime]
+) -> tuple[dict[str, pa.Table] | None, Callable[[datetime], bool]]:
+    """What the statement reads for some event periods, first and last.
+
+    Beside it, by the end of a window, whether the batch path has still to compute it anew.
+    """
     import pyarrow as pa
 
     lake, ledger, stream = Lake(settings), Ledger(settings), sides.query.reads
@@ -109,8 +134,8 @@ def tables_of(
     gold = sides.gold.table(settings)
     versions = [commits.reconcile(lake, ledger, t) for t in (ticks, results, gold)]
     if min(versions[:2]) < 0:
-        return None, False
-    past = partitions.after(start, stream.grain)
+        return None, lambda _: False
+    start, past = span[0], partitions.after(span[1], stream.grain)
     longest = max(size.length for size in stream.windows)
     of_key, of_value = f"record['{stream.key[0]}']", f"record['{sides.value}']"
     found = {
@@ -140,34 +165,34 @@ def tables_of(
             }
         ),
     }
-    is_behind = versions[2] < 0 or start in _behind(settings, sides, start)
     columns = ", ".join(f'"{v}" as {n}' for v, n in zip(values, _VALUES, strict=True))
     if versions[2] < 0:
         empty = (
             found["messages"].select(["window_name", "key", "window_start", *_VALUES]).slice(0, 0)
         )
-        return found | {"held": empty}, True
+        return found | {"held": empty}, lambda _: True
     found["held"] = lake.query(
         gold.uri,
         f'select "{window}" as window_name, "{key}" as key, "{begin}" as window_start, {columns} '
-        f"from t where event_hour = {_sql_time(start)}",
+        f"from t where event_hour >= {_sql_time(start)} and event_hour < {_sql_time(past)}",
         versions[2],
     )
-    return found, is_behind
+    behind = _behind(settings, sides)
+    return found, lambda end: partitions.floor(end, stream.grain) in behind
 
 
-def _behind(settings: Settings, sides: Sides, start: datetime) -> list[datetime]:
+def _behind(settings: Settings, sides: Sides) -> set[datetime]:
     """Event periods that the batch path has still to compute anew, its sources' too."""
     names, ledger, stream = settings.names, Ledger(settings), sides.query.reads
     silver = names.table_id(stream.domain, "silver", stream.entity)
     source = bronze(settings, stream).table_id
-    before = partitions.after(start, stream.grain, -1)
     lags = [
         *ledger.lagging(silver, source, stream.grain, None),
         *ledger.lagging(sides.gold.table(settings).table_id, silver, stream.grain, None),
     ]
-    # A row of the period before may lie in a window that ends in this one.
-    return [start for lag in lags if lag.event_hour in (start, before)]
+    # A row of a period may lie in a window that ends in the next.
+    hours = {lag.event_hour for lag in lags}
+    return hours | {partitions.after(hour, stream.grain) for hour in hours}
 
 
 def ends_of(history: History) -> pa.Table:

@@ -12,12 +12,15 @@ import re
 import shlex
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from de_stack.defs.stocks.verify import PARITY
+from de_stack.flow.continuous import parity_tables
 from de_stack.flow.counts import count
 from de_stack.settings import Settings
 from de_stack_tests.domains.stocks.trading import TICKS, published, run_what_is_asked
@@ -46,7 +49,7 @@ def written() -> list[str]:
 
 
 def test_a_file_of_days_comes_to_the_daily_table_with_its_closes_and_volumes(
-    settings: Settings,
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FILE.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -63,7 +66,8 @@ def test_a_file_of_days_comes_to_the_daily_table_with_its_closes_and_volumes(
         daily = ["gold_ohlcv_1d", "published_gold_ohlcv_1d"]
         materialize(daily, domain="stocks", instance=instance)
     listed = "stock_name, day, open, high, low, close, volume, ticks"
-    assert published(settings, "gold_ohlcv_1d", listed) == sorted(
+    bars = published(settings, "gold_ohlcv_1d", listed)
+    assert bars == sorted(
         (
             row["Stock"],
             date.fromisoformat(row["Date"]),
@@ -76,3 +80,13 @@ def test_a_file_of_days_comes_to_the_daily_table_with_its_closes_and_volumes(
     found = count(settings, TICKS)
     assert (found.silver, found.published, found.pending) == (80, 80, 0)
     assert found.agree
+    # The check of parity looks at all these hours at once; at parts of them where they hold much.
+    days = [datetime.combine(day, time(), UTC) for _, day, *_ in bars]
+    first, last = min(days), max(days)
+    assert parity_tables.spans(settings, PARITY, first, last) == [(first, last)]
+    monkeypatch.setattr(parity_tables, "_MOST_ROWS", 30)
+    parts = parity_tables.spans(settings, PARITY, first, last)
+    assert (parts[0][0], parts[-1][1]) == (first, last)
+    assert all(b[0] - a[1] == timedelta(hours=1) for a, b in pairwise(parts))
+    held = [sum(start <= day <= end for day in days) for start, end in parts]
+    assert sum(held) == 80 and len(parts) > 2 and max(held) <= 30
