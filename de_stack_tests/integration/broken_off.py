@@ -13,6 +13,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+# A text that this pattern takes many steps to refuse, without looking whether its task was ended.
+_SLOW_TO_END = "sum(int(rlike(concat(repeat('x', 27), id), '(x+x+)+y')))"
+
 
 def main() -> None:
     from de_stack.flow.continuous.running import broken_off_in_short
@@ -27,7 +30,7 @@ def main() -> None:
     def take(rows: Any, number: int) -> None:
         begun.write_text(str(number))
         with broken_off_in_short():
-            rows.sparkSession.range(0, 10**15, 1, 2).selectExpr("sum(hash(id))").collect()
+            rows.sparkSession.range(0, 10**15, 1, 2).selectExpr(_SLOW_TO_END).collect()
 
     def start(_: Any) -> Any:
         rows = session.readStream.format("rate").load().writeStream.foreachBatch(take)
