@@ -21,7 +21,6 @@ Name = Annotated[str, typer.Argument(help="domain.query; `de-stack stream list` 
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 Timeout = Annotated[float, typer.Option(min=1, help="Seconds to wait for it.")]
 _COLOURS = {"running": "green", "retrying": "yellow", "failed": "red", "stopped": "dim"}
-_FRESH_S = 15.0
 
 
 def list_queries(as_json: Json = False) -> None:
@@ -89,7 +88,7 @@ def stop(name: Name, timeout: Timeout = 120) -> None:
     load_query(name)
     settings = Settings()
     Wanted(settings.home).say(name, on=False)
-    if _is_fresh(settings):
+    if name in _told(settings):
         _wait(settings, name, {"stopped"}, timeout)
     typer.echo(f"{name}: stopped")
 
@@ -147,33 +146,15 @@ def _console() -> Any:
     return Console(width=None if typer.get_text_stream("stdout").isatty() else 140)
 
 
-def _read(settings: Settings) -> dict[str, Any]:
-    from de_stack.streaming.host import status_path
-
-    try:
-        return json.loads(status_path(settings.home).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-
-
-def _is_fresh(settings: Settings) -> bool:
-    """True when the host that wrote the file lives: it writes twice a second."""
-    from datetime import UTC, datetime
-
-    found = _read(settings)
-    if not found:
-        return False
-    age = (datetime.now(UTC) - datetime.fromisoformat(found["at"])).total_seconds()
-    return age < _FRESH_S
-
-
 def _told(settings: Settings) -> dict[str, dict[str, Any]]:
-    """What the host says of each query; nothing where no host lives."""
-    return _read(settings)["queries"] if _is_fresh(settings) else {}
+    """What hosts say of the queries; nothing where none lives."""
+    from de_stack.streaming.statuses import Statuses
+
+    return Statuses(settings.home).all()
 
 
 def _host(settings: Settings, name: str) -> None:
-    if not _is_fresh(settings):
+    if name not in _told(settings):
         fix = (
             "`de-stack up streams`"
             if settings.profile == "embedded"

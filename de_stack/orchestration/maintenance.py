@@ -4,7 +4,7 @@ Belongs here: the factories. Does not belong here: how a table is compacted (`fl
 which tables there are (`defs`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import dagster as dg
 
@@ -12,6 +12,8 @@ from de_stack import naming
 from de_stack.contracts import Dataset, Stream
 from de_stack.failures import TransientFailure
 from de_stack.flow.bronze import bronze, bronze_columns
+from de_stack.flow.continuous.lake_sink import LakeSink
+from de_stack.flow.continuous.query import Query
 from de_stack.flow.gold import Gold
 from de_stack.flow.maintenance import maintain
 from de_stack.flow.refine import silver, silver_columns
@@ -93,6 +95,15 @@ def all_maintained(stream: Stream, golds: Sequence[Gold] = ()) -> list[dg.Assets
 def maintained_golds(golds: Sequence[Gold]) -> list[dg.AssetsDefinition]:
     """The assets that care for gold tables."""
     return [maintained(g.stream, g.layer, g.lake_columns, g.table, g.entity) for g in golds]
+
+
+def maintained_sinks(queries: Iterable[Query]) -> list[dg.AssetsDefinition]:
+    """The assets that care for the Delta tables that continuous queries fill, a file a batch."""
+    return [
+        maintained(query.reads, "live", sink.all_columns, sink.table, sink.entity)
+        for query in queries
+        if isinstance(sink := query.sink, LakeSink)
+    ]
 
 
 def weekly(domain: str, assets: Sequence[dg.AssetsDefinition]) -> dg.ScheduleDefinition:

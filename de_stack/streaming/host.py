@@ -1,27 +1,26 @@
 """Runs the queries that are wanted, on one driver, until told to stop.
 
-Belongs here: the loop, what is told of it (ledger, status file). Does not belong here: one query's
+Belongs here: the loop, what is told of it (ledger, status files). Does not belong here: one query's
 life (`hosted.py`), the driver (`session.py`).
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from de_stack.failures import Failure, TransientFailure
 from de_stack.flow.continuous.batches import Batches
 from de_stack.flow.continuous.running import alone, begin, checkpoint_of
 from de_stack.streaming.hosted import LAST_BATCH_S, Hosted
-from de_stack.streaming.wanted import Wanted, write_whole
+from de_stack.streaming.statuses import Statuses
+from de_stack.streaming.wanted import Wanted
 
 if TYPE_CHECKING:
     import threading
@@ -47,7 +46,7 @@ class Host:
         self._settings, self._session = settings, session
         self.hosted = {name: Hosted(query) for name, query in queries.items()}
         self._queries = queries
-        self._wanted = Wanted(settings.home)
+        self._wanted, self._statuses = Wanted(settings.home), Statuses(settings.home)
         self._tidied = 0.0
         self._ours: dict[str, ExitStack] = {}
 
@@ -143,17 +142,8 @@ class Host:
             )
 
     def _tell(self) -> None:
-        path = status_path(self._settings.home)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        queries = {name: _told(hosted) for name, hosted in self.hosted.items()}
-        write_whole(
-            path, {"pid": os.getpid(), "at": datetime.now(UTC).isoformat(), "queries": queries}
-        )
-
-
-def status_path(home: Path) -> Path:
-    """The file in which a host says how its queries are, twice a second."""
-    return home / "streams" / "status.json"
+        for name, hosted in self.hosted.items():
+            self._statuses.tell(name, _told(hosted), has_it=hosted.state == "running")
 
 
 def _told(hosted: Hosted) -> dict[str, Any]:

@@ -103,6 +103,15 @@ def test_postgres_has_what_duckdb_computes_from_the_topics_own_messages(
     assert marts == (GOOD,)
 
 
+def test_a_continuous_query_has_the_last_minutes_by_a_driver_on_the_cluster(story: Story) -> None:
+    # What door and file have sent was measured half an hour before: longer than it is kept.
+    assert serving(story.place, "select sum(count) from telemetry.live_measures") == [
+        (BY_GENERATOR,)
+    ]
+    checkpoint = Path(story.place.env["DE_STACK_CHECKPOINT_URI"]) / "telemetry" / "live_measures"
+    assert (checkpoint / "commits" / "0").is_file()
+
+
 def test_every_row_is_counted_in_every_room(story: Story) -> None:
     found = story.counts
     assert found["equal"]
@@ -114,11 +123,12 @@ def test_every_row_is_counted_in_every_room(story: Story) -> None:
 
 
 def test_the_workers_did_the_work_of_connect_and_of_a_driver_of_its_own(story: Story) -> None:
-    connect, classic = cluster.tasks(story.place.site).values()
+    connect, *classic = cluster.tasks(story.place.site).values()
     assert set(connect) == set(cluster.WORKERS)
     assert min(connect.values()) > 1
-    assert classic
-    assert set(classic) <= set(cluster.WORKERS)
+    # A continuous query and a landing.
+    assert len(classic) == 2
+    assert all(done and set(done) <= set(cluster.WORKERS) for done in classic)
 
 
 def test_no_password_is_in_arguments_logs_dagster_or_the_lake(story: Story) -> None:

@@ -30,6 +30,7 @@ from de_stack.flow.ledger_schema import ensure_schema
 from de_stack.resources.kafka import client_options, ensure_topics
 from de_stack.setting_sources import ADDRESSES
 from de_stack.settings import Settings
+from de_stack.streaming.statuses import Statuses
 from de_stack_tests.domains.stocks import golden
 from de_stack_tests.domains.stocks.trading import Trade
 from de_stack_tests.integration.pipeline import records, serving
@@ -102,8 +103,7 @@ class Place:
 
     def status(self) -> dict[str, dict[str, Any]]:
         """What the host says of its queries."""
-        path = self.settings.home / "streams" / "status.json"
-        return json.loads(path.read_text())["queries"] if path.exists() else {}
+        return Statuses(self.settings.home).all()
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """`/metrics` of the host that said last where it is: query -> name -> value."""

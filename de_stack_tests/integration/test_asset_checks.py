@@ -40,6 +40,7 @@ from de_stack.orchestration import checks as orchestrated
 from de_stack.orchestration import session
 from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
+from de_stack_tests.integration.checking import hourly, results, run_hourly
 from de_stack_tests.integration.pipeline import (
     CHAIN,
     HOUR,
@@ -68,12 +69,6 @@ def lose_rows(settings: Settings, table: Table) -> None:
     said = deltalake.CommitProperties(custom_metadata={"userMetadata": metadata})
     delta.delete("event_hour is not null", commit_properties=said)
     commits.reconcile(Lake(settings), Ledger(settings), table)
-
-
-def results(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
-    return {
-        f"{e.asset_key.path[1]} {e.check_name}": e for e in result.get_asset_check_evaluations()
-    }
 
 
 def test_every_check_passes_on_a_good_run_and_says_what_it_looked_at(settings) -> None:
@@ -290,23 +285,6 @@ def test_distinct_events_in_batches_are_those_of_all_rows_at_once(settings, monk
     first, *_, last = sorted(at_once)
     some = event_counts.events(settings, raw, version, first, last, {first, last})
     assert some == {hour: at_once[hour] for hour in (first, last)}
-
-
-def hourly(settings: Settings, instance: dg.DagsterInstance) -> dg.RunRequest | str:
-    """What the hourly tick of a stream asks for, or why for nothing."""
-    schedule = defs().get_schedule_def("telemetry__measures__check")
-    context = dg.build_schedule_context(instance=instance, resources={"settings": settings})
-    said = schedule.evaluate_tick(context)
-    return next(iter(said.run_requests or []), said.skip_message or "")
-
-
-def run_hourly(
-    settings: Settings, instance: dg.DagsterInstance
-) -> dict[str, dg.AssetCheckEvaluation]:
-    asked = hourly(settings, instance)
-    assert isinstance(asked, dg.RunRequest)
-    job = defs().resolve_job_def(defs().get_schedule_def("telemetry__measures__check").job_name)
-    return results(job.execute_in_process(instance=instance, tags=asked.tags))
 
 
 def test_what_is_stale_or_never_landed_is_seen_when_no_run_comes_any_more(

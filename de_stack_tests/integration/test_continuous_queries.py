@@ -23,6 +23,7 @@ from typer.testing import CliRunner, Result
 from de_stack.cli import application
 from de_stack.defs.stocks import observe
 from de_stack.failures import Failure
+from de_stack.flow.maintenance import maintain
 from de_stack.resources.lake import Lake
 from de_stack.settings import Settings
 from de_stack.streaming.queries import load_queries
@@ -90,8 +91,9 @@ def sent(place: Place) -> list[Tick]:
     return ticks
 
 
-def states(place: Place) -> set[str]:
-    return {told["state"] for told in place.status().values()}
+def states(place: Place) -> set[str | None]:
+    told = place.status()
+    return {told.get(name, {}).get("state") for name in ALL}
 
 
 def of_the_nine(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -477,6 +479,21 @@ def test_a_restart_goes_on_from_the_checkpoint_and_rows_are_late_by_the_batch_be
     assert not differences(
         from_postgres(place.settings), {k: v for k, v in open_too.items() if k[0] == "10s_5s"}
     )
+
+
+def test_a_table_in_delta_is_compacted_while_its_query_goes_on(
+    place: Place, sent: list[Tick]
+) -> None:
+    until_told(place, sent)
+    table = load_queries()["stocks.closed_averages"].sink.table(place.settings)  # type: ignore[attr-defined]
+    done = maintain(place.settings, table, "r1")
+    # A file for each batch, until somebody cares.
+    assert done is not None and done.replaced > 3 and done.after.files == 1
+    sent += send(place.settings, [Tick("ABC", 7.0, MINUTE + timedelta(minutes=8))])
+    place.until_read(sent, "stocks.closed_averages")
+    wanted = expected(sent, place.history("stocks.closed_averages")).closed
+    assert not differences(from_lake(place.settings), wanted)
+    assert Lake(place.settings).size(table.uri).files > 1
 
 
 def test_a_checkpoint_of_other_windows_or_another_topic_is_refused_until_begun_anew(

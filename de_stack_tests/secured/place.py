@@ -124,6 +124,7 @@ def _environment(
             "/etc/de_stack/": f"{site.home}/secrets/",
             "/var/de_stack": str(user / "home"),
             "/srv/lake": str(user / "lake"),
+            "/srv/checkpoints": str(user / "checkpoints"),
         }
     )
     # The page's last export belongs to the other way to Spark.

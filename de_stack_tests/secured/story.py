@@ -27,6 +27,7 @@ from de_stack_tests.secured.processes import free_ports
 BIN = Path(sys.executable).parent
 STREAM = "telemetry.measures"
 WRONG = "s3cret-that-is-wrong-and-must-not-be-told-either"
+ONCE = ("python", "-m", "de_stack.streaming", "run", "--once", "telemetry.live_measures")
 BY_DOOR, BY_FILE, BY_GENERATOR, BAD = 120, 150, 100, 3
 
 
@@ -128,6 +129,7 @@ def tell(story: Story) -> None:
         _send(story)
     finally:
         story.refused = story.wait(locked_out)
+    story.type(*ONCE, **story.place.classic)
     _land_and_mend(story)
     first = partitions.key(partitions.floor(story.first, "hour"), "hour")
     story.assets(

@@ -1,7 +1,7 @@
 """topic_measures -> the last minutes of each source and metric, in Postgres, as they come in.
 
-Belongs here: the continuous query. Does not belong here: the arithmetic (`core/rules.py`), running
-it (`streaming`).
+Belongs here: the continuous query. Does not belong here: the arithmetic (`core/rules.py`), the size
+of windows (the contract), running it (`streaming`).
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from de_stack.flow.continuous.query import Query
 from de_stack.flow.continuous.table_sink import TableSink
 
 MEASURES = load_stream("telemetry.measures")
-# Older measures change no minute any more; they are in the statistics, which are computed anew.
-_WATERMARK = timedelta(minutes=2)
+(_WINDOW,) = MEASURES.windows
 
 LIVE_MEASURES = Query(
     "telemetry",
     "live_measures",
     MEASURES,
-    lambda measures: rules.live_minutes(measures, _WATERMARK),
+    lambda measures: rules.live_windows(measures, _WINDOW.length, MEASURES.watermark),
     "update",
     TableSink(
         "telemetry",
@@ -32,7 +31,7 @@ LIVE_MEASURES = Query(
         "The last minutes of each source and metric, while measures come in.",
         keep=timedelta(minutes=15),
     ),
-    (rules.LIVE_WINDOW, f"watermark {_WATERMARK}"),
-    "Count, extremes, mean and last value of each minute, while it is open.",
+    (str(_WINDOW), f"watermark {MEASURES.watermark}"),
+    "Count, extremes, mean and last value of each window, while it is open.",
 )
 QUERIES = (LIVE_MEASURES,)

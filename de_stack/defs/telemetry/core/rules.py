@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 WINDOW = "5 minutes"
-LIVE_WINDOW = "1 minute"
 
 
 def five_minute_stats(measures: DataFrame, grain: str = "hour") -> DataFrame:
@@ -52,11 +51,12 @@ def five_minute_stats(measures: DataFrame, grain: str = "hour") -> DataFrame:
     )
 
 
-def live_minutes(measures: DataFrame, watermark: timedelta) -> DataFrame:
-    """Per source, metric and minute: count, extremes, mean, and the newest value with its time.
+def live_windows(measures: DataFrame, length: timedelta, watermark: timedelta) -> DataFrame:
+    """Per source, metric and tumbling window: count, extremes, mean, and the newest value.
 
     Args:
         measures: a stream (or a table) with the contract's fields.
+        length: of a window, e.g. a minute.
         watermark: how far behind the newest measure a stream still waits for others. The newest
             `seen_at` counts, where there is one: `measured_at`, or when the broker took it, if that
             was before.
@@ -64,13 +64,15 @@ def live_minutes(measures: DataFrame, watermark: timedelta) -> DataFrame:
     from pyspark.sql import functions as f
 
     moment = "seen_at" if "seen_at" in measures.columns else "measured_at"
-    seen = measures.withWatermark(moment, f"{int(watermark.total_seconds())} seconds")
+    late_ms = watermark // timedelta(milliseconds=1)
+    seen = measures.withWatermark(moment, f"{late_ms} milliseconds")
+    size = f"{length // timedelta(milliseconds=1)} milliseconds"
     # Spark has the watermark of one column only; this is how it knows that windows of another end
     # by it, too.
-    delay = {"spark.watermarkDelayMs": watermark // timedelta(milliseconds=1)}
+    delay = {"spark.watermarkDelayMs": late_ms}
     return (
         seen.withColumn("measured_at", f.col("measured_at").alias("measured_at", metadata=delay))
-        .groupBy("source_id", "metric", f.window("measured_at", LIVE_WINDOW).alias("w"))
+        .groupBy("source_id", "metric", f.window("measured_at", size).alias("w"))
         .agg(
             f.count("value").alias("count"),
             f.min("value").alias("min"),
