@@ -6,7 +6,7 @@ Does not belong here: reading, writing, Dagster, the sizes of windows (the contr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -60,18 +60,28 @@ def moving_averages(
     if delay is not None:
         moment = "seen_at" if "seen_at" in ticks.columns else "event_time"
         ticks = ticks.withWatermark(moment, f"{delay // _US} microseconds")
-    found = f.concat(*(_windows(n, duration(size), duration(slide)) for n, size, slide in windows))
-    each = ticks.select("stock_name", "price", f.explode(found).alias("found"))
+    found = [w for name, *sizes in windows for w in _windows(name, *map(duration, sizes))]
+    each = ticks.select(
+        "stock_name",
+        "price",
+        f.unix_micros("event_time").alias("moment"),
+        f.explode(f.array(*found)).alias("found"),
+    )
+    start, end = f.col("found.start"), f.col("found.end")
+    window = f.struct(
+        f.timestamp_micros(start).alias("start"), f.timestamp_micros(end).alias("end")
+    )
     # Spark's own `window` takes one size per pass: a union of three read and decoded the topic
     # three times, and took 2.5 times as long. What it does beside the arithmetic is to say that
     # the window has the watermark of the time.
     said = {} if delay is None else {"metadata": {_DELAY: delay // timedelta(milliseconds=1)}}
     return (
-        each.select(
-            f.col("found.window_name"),
+        each.where(end > f.col("moment"))
+        .select(
+            f.col("found.window_name").alias("window_name"),
             "stock_name",
             "price",
-            f.col("found.w").alias("w", **said),
+            window.alias("w", **said),
         )
         .groupBy("window_name", "stock_name", "w")
         .agg(
@@ -148,8 +158,11 @@ def duration(length: timedelta | str) -> timedelta:
     return length
 
 
-def _windows(name: str, length: timedelta, slide: timedelta) -> Column:
-    """All windows of one size that a trade lies in, as an array of `window_name, w`."""
+def _windows(name: str, length: timedelta, slide: timedelta) -> list[Column]:
+    """As many windows of one size as can hold a trade: `window_name, start, end`, in microseconds.
+
+    The earliest ends before some trades where the slide does not divide the length.
+    """
     from pyspark.sql import functions as f
 
     size, step = length // _US, slide // _US
@@ -158,22 +171,13 @@ def _windows(name: str, length: timedelta, slide: timedelta) -> Column:
         raise ValueError(msg)
     moment = f.unix_micros("event_time")
     last = moment - f.pmod(moment, f.lit(step))
-    # As many as can hold a moment; the earliest of them ends before some moments.
-    starts = f.array(*(last - f.lit(back * step) for back in range(-(-size // step))))
-    return f.transform(f.filter(starts, _reaches(moment, size)), _named(name, size))
-
-
-def _reaches(moment: Column, size: int) -> Callable[[Column], Column]:
-    return lambda start: start + size > moment
-
-
-def _named(name: str, size: int) -> Callable[[Column], Column]:
-    from pyspark.sql import functions as f
-
-    return lambda start: f.struct(
-        f.lit(name).alias("window_name"),
+    # No lambda (`transform`, `filter`): Spark interprets it. 400,000 trades in six windows each
+    # took 2.7 s by lambdas, 0.8 so, 0.6 by Spark's `window`.
+    return [
         f.struct(
-            f.timestamp_micros(start).alias("start"),
-            f.timestamp_micros(start + size).alias("end"),
-        ).alias("w"),
-    )
+            f.lit(name).alias("window_name"),
+            (last - f.lit(back * step)).alias("start"),
+            (last + f.lit(size - back * step)).alias("end"),
+        )
+        for back in range(-(-size // step))
+    ]
