@@ -48,6 +48,7 @@ class Host:
         self._queries = queries
         self._wanted, self._statuses = Wanted(settings.home), Statuses(settings.home)
         self._tidied = 0.0
+        self._speaks_of = frozenset(queries)
         self._ours: dict[str, ExitStack] = {}
 
     def run(self, stop: threading.Event, only: frozenset[str] = frozenset()) -> None:
@@ -56,6 +57,8 @@ class Host:
         Raises:
             TransientFailure: Spark's driver has gone: another process has to begin.
         """
+        # Of the others another host of this home may have more to say.
+        self._speaks_of = only or self._speaks_of
         try:
             while not stop.is_set():
                 wanted = sorted(only) if only else self._wanted.names(self._queries)
@@ -142,7 +145,8 @@ class Host:
             )
 
     def _tell(self) -> None:
-        for name, hosted in self.hosted.items():
+        for name in self._speaks_of:
+            hosted = self.hosted[name]
             self._statuses.tell(name, _told(hosted), has_it=hosted.state == "running")
 
 

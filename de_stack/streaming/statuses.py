@@ -11,8 +11,6 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from de_stack.streaming.wanted import write_whole
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -33,7 +31,10 @@ class Statuses:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         own = {"pid": os.getpid(), "has_it": has_it, "said_at": datetime.now(UTC).isoformat()}
-        write_whole(self._path(name), {**own, **told})
+        # Not kept safe from a power cut, as `write_private` would: twice a second, for each query.
+        part = self._folder / f".{name}.{os.getpid()}"
+        part.write_text(json.dumps({**own, **told}, indent=1), encoding="utf-8")
+        part.replace(self._path(name))
 
     def all(self) -> dict[str, dict[str, Any]]:
         """What hosts that live say: name -> state and figures; nothing of one that has gone."""
@@ -43,7 +44,8 @@ class Statuses:
     def _read(self, name: str) -> dict[str, Any]:
         try:
             said = json.loads(self._path(name).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, json.JSONDecodeError):
+            # Nobody's word yet, or what a power cut has left of it: a host that lives says it anew.
             return {}
         age = (datetime.now(UTC) - datetime.fromisoformat(said["said_at"])).total_seconds()
         # Of the future: by a host that went before the clock was set back.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from de_stack.failures import PermanentFailure
+from de_stack.local.state import write_private
 
 if TYPE_CHECKING:
     from de_stack.flow.continuous.query import Query
@@ -71,11 +72,4 @@ class Wanted:
             fcntl.flock(lock, fcntl.LOCK_EX)
             known = self._read()
             yield known
-            write_whole(self._path, known)
-
-
-def write_whole(path: Path, content: Any) -> None:
-    """JSON into a file that readers find whole or as it was."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    part.replace(path)
+            write_private(self._path, json.dumps(known, indent=1))

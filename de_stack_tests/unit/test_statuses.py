@@ -52,6 +52,17 @@ def test_a_host_that_has_gone_says_nothing(tmp_path: Path, monkeypatch: pytest.M
     assert statuses.all()[NAME]["state"] == "stopped"
 
 
+def test_what_a_power_cut_has_left_is_no_word_and_is_written_anew(tmp_path: Path) -> None:
+    statuses = Statuses(tmp_path)
+    statuses.tell(NAME, {"state": "running"}, has_it=True)
+    (path,) = tmp_path.rglob("*.json")
+    for left in ("", '{"pid": 1, "ha'):
+        path.write_text(left)
+        assert statuses.all() == {}
+        statuses.tell(NAME, {"state": "stopped"}, has_it=False)
+        assert statuses.all()[NAME]["state"] == "stopped"
+
+
 @pytest.mark.parametrize("seconds", [-3600, 3600], ids=["an hour old", "clock set back"])
 def test_a_word_of_another_time_is_none(tmp_path: Path, seconds: int) -> None:
     statuses = Statuses(tmp_path)
