@@ -19,8 +19,28 @@ from de_stack.flow.letters import REPLAY_OF
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyspark.sql import DataFrame
 
     from de_stack.contracts import Stream
+
+
+def decoded(messages: DataFrame, stream: Stream, topic_id: str) -> DataFrame:
+    """Messages of one topic, a stream or a table of them, as `decoded_ddl` has them.
+
+    Args:
+        messages: `partition, offset, timestamp, key, headers, value`, as Kafka's source gives them:
+            its headers are null where a message has none, and never an empty list.
+        stream: the contract.
+        topic_id: as the broker has it.
+    """
+    from pyspark.sql import functions as f
+
+    # After each row Spark asks how large its Arrow batch is, and a list column answers by writing
+    # all places after its last list that is not null: without a header in the topic the square of
+    # the batch. 100,000 such rows took 0.6 s to Python and back, empty lists take 0.25.
+    lists = messages.withColumn("headers", f.expr(f"coalesce(headers, cast(array() as {HEADERS}))"))
+    found = lists.mapInArrow(decode_batches(stream, topic_id), decoded_ddl(stream))
+    return found.withColumn("headers", f.when(f.size("headers") > 0, f.col("headers")))
 
 
 def decoded_ddl(stream: Stream) -> str:

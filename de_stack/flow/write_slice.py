@@ -93,10 +93,7 @@ def bronze_rows(messages: DataFrame, stream: Stream, topic: str, topic_id: str) 
     """Messages of one topic (as Kafka's source gives them) -> rows of bronze."""
     from pyspark.sql import functions as f
 
-    decoded = messages.mapInArrow(
-        decoding.decode_batches(stream, topic_id), decoding.decoded_ddl(stream)
-    )
-    return decoded.select(
+    return decoding.decoded(messages, stream, topic_id).select(
         f.lit(topic).alias("topic"),
         f.lit(topic_id).alias("topic_id"),
         "partition",

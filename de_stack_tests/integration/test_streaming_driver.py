@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,17 @@ from de_stack_tests.services import REPOSITORY
 pytestmark = pytest.mark.timeout(240)
 
 
-def test_a_batch_that_is_broken_off_is_a_line_and_the_driver_is_no_client_of_a_server(
-    tmp_path: Path,
-) -> None:
+@dataclass(frozen=True)
+class Ended:
+    """A driver that has ended: what it printed, where its query's checkpoint is."""
+
+    printed: subprocess.CompletedProcess[str]
+    checkpoint: Path
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    folder = tmp_path_factory.mktemp("driver")
     # A client of Connect, and some shells, leave these to the processes that they start.
     connect = {
         "SPARK_REMOTE": "sc://127.0.0.1:1",
@@ -28,16 +37,29 @@ def test_a_batch_that_is_broken_off_is_a_line_and_the_driver_is_no_client_of_a_s
         "SPARK_API_MODE": "connect",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "de_stack_tests.integration.broken_off", str(tmp_path)],
+        [sys.executable, "-m", "de_stack_tests.integration.broken_off", str(folder)],
         env=os.environ | connect,
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
         timeout=200,
     )
+    return Ended(done, folder / "checkpoint")
+
+
+def test_a_batch_that_is_broken_off_is_a_line_and_the_driver_is_no_client_of_a_server(
+    driver: Ended,
+) -> None:
+    done = driver.printed
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines()[-1] == "stopped"
     # Of stacks, neither Python's nor Java's.
     assert "Traceback" not in done.stderr
     assert "\n\tat " not in done.stderr
     assert "StackOverflowError" not in done.stderr
+
+
+def test_a_checkpoint_has_no_file_that_a_kill_can_part_from_its_checksum(driver: Ended) -> None:
+    files = [path.name for path in driver.checkpoint.rglob("*") if path.is_file()]
+    assert "metadata" in files, driver.printed.stderr[-3000:]
+    assert not [name for name in files if name.endswith(".crc")]

@@ -221,6 +221,17 @@ def test_a_folder_that_is_no_table_is_refused_by_name_and_left_alone(settings) -
     assert [p.name for p in place.parent.iterdir()] == ["mine.txt"]
 
 
+def test_headers_land_as_they_came_and_none_where_none_came(settings) -> None:
+    at = this_hour()
+    sent = [measure("a", float(i), at) for i in range(4)]
+    produce(settings, sent, ids=["first", None, None, "last"])
+    land.land(settings, STREAM, session(settings), "r")
+    rows = session(settings)().read.format("delta").load(bronze(settings, STREAM).uri)
+    found = {r["record"]["value"]: r["headers"] for r in rows.collect()}
+    by_value = {n: h and [(x["key"], x["value"]) for x in h] for n, h in found.items()}
+    assert by_value == {0: [("ce_id", b"first")], 1: None, 2: None, 3: [("ce_id", b"last")]}
+
+
 def test_a_table_that_somebody_else_is_making_is_waited_for_and_used(settings) -> None:
     table, spark = bronze(settings, STREAM), session(settings)()
     elsewhere = replace(table, uri=f"{table.uri}_elsewhere")

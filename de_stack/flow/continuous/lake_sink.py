@@ -68,10 +68,17 @@ class LakeSink:
         """Make the table."""
         tables.create(session, Lake(settings), self.table(settings))
 
-    def write(self, settings: Settings, rows: DataFrame, batch: Batch) -> int | None:
-        """Commit; a number that was committed before is skipped by Delta. Errors: Spark's own."""
+    def shaped(self, rows: DataFrame) -> DataFrame:
+        """Its own columns and those of the layout."""
         from pyspark.sql import functions as f
 
+        laid_out = rows.withColumn(
+            "event_hour", f.date_trunc(self.grain, self.time_column)
+        ).withColumn("event_date", f.expr(tables.folder_of(self.grain)))
+        return laid_out.select([name for name, _, _ in self.all_columns])
+
+    def write(self, settings: Settings, rows: DataFrame, batch: Batch) -> int | None:
+        """Commit; a number that was committed before is skipped by Delta. Errors: Spark's own."""
         table = self.table(settings)
         app = f"stream:{table.table_id}:{batch.query_id}"
         known = Lake(settings).transaction(table.uri, app)
@@ -81,12 +88,8 @@ class LakeSink:
         _, metadata = commits.envelope(
             "stream", batch.query_id, query=batch.query, batch_id=batch.number
         )
-        laid_out = rows.withColumn(
-            "event_hour", f.date_trunc(self.grain, self.time_column)
-        ).withColumn("event_date", f.expr(tables.folder_of(self.grain)))
         (
-            laid_out.select([name for name, _, _ in self.all_columns])
-            .coalesce(1)
+            rows.coalesce(1)
             .write.format("delta")
             .mode("overwrite" if batch.mode == "complete" or known is None else "append")
             .option("txnAppId", app)

@@ -52,8 +52,15 @@ class Sink(Protocol):
         """Make what is written to, unless there; runs at each start of the query."""
         ...
 
+    def shaped(self, rows: DataFrame) -> DataFrame:
+        """A query's result -> the columns that `write` takes, as a part of the query's plan.
+
+        Here and not in `write`, a plan is made once and not for each batch.
+        """
+        ...
+
     def write(self, settings: Settings, rows: DataFrame, batch: Batch) -> int | None:
-        """Write one batch; how many rows, where that is known without another look.
+        """Write one batch of `shaped` rows; how many, where that is known without another look.
 
         The frame must be computed, also where the batch was written before: Spark keeps the state
         of windows on the way.

@@ -142,7 +142,8 @@ def begin(
 
     result = query.transform(good_rows(settings, session, query, topic, state.topic_id))
     writer = (
-        result.writeStream.queryName(name)
+        query.sink.shaped(result)
+        .writeStream.queryName(name)
         .outputMode(query.mode)
         .option("checkpointLocation", checkpoint.uri)
         .foreachBatch(take)
@@ -190,11 +191,9 @@ def good_rows(
         .load()
         .select(*_MESSAGE)
     )
-    decoded = messages.mapInArrow(
-        decoding.decode_batches(query.reads, topic_id), decoding.decoded_ddl(query.reads)
-    )
     return (
-        decoded.where("error is null")
+        decoding.decoded(messages, query.reads, topic_id)
+        .where("error is null")
         .select("event_id", "broker_time", "partition", "offset", "record.*")
         .withColumn(SEEN_AT, f.least(query.reads.event_time, "broker_time"))
     )

@@ -78,10 +78,13 @@ class TableSink:
             ensure(db, table)
             db.execute(_BATCHES.encode())
 
+    def shaped(self, rows: DataFrame) -> DataFrame:
+        """The table's columns, in its order."""
+        return rows.select([name for name, _, _ in self.columns])
+
     def write(self, settings: Settings, rows: DataFrame, batch: Batch) -> int | None:
         """Put the rows in place, unless this batch was taken before."""
-        names = [name for name, _, _ in self.columns]
-        found = rows.select(names).toArrow()
+        found = rows.toArrow()
         tried = f"write batch {batch.number} of {batch.query} to {self.target(settings)}"
         table = self.table(settings)
         with Postgres(settings, "serving").transaction(tried) as db:

@@ -44,12 +44,9 @@ class TopicSink:
     def prepare(self, settings: Settings, session: SparkSession) -> None:
         """The topic is made with all others, by `up` and `init`."""
 
-    def write(self, settings: Settings, rows: DataFrame, batch: Batch) -> int | None:
-        """Send; returns when the brokers have all of it. Errors: Spark's own."""
+    def shaped(self, rows: DataFrame) -> DataFrame:
+        """Key, JSON and the headers that say what it is; `write` adds which batch made it."""
         from pyspark.sql import functions as f
-
-        def header(name: str, value: Column) -> Column:
-            return f.struct(f.lit(name).alias("key"), value.cast("binary").alias("value"))
 
         said = {
             "ce_specversion": f.lit("1.0"),
@@ -58,15 +55,21 @@ class TopicSink:
             "ce_type": f.lit(self.stream.name),
             "ce_time": _text(rows, self.stream.event_time),
             "content-type": f.lit("application/json"),
-            BATCH_HEADER: f.lit(f"{batch.query_id}/{batch.number}"),
         }
         message = f.struct(*(f.col(n.name).alias(n.path[0]) for n in self.stream.fields))
+        return rows.select(
+            _joined(rows, self.stream.key).alias("key"),
+            f.to_json(message, {"timestampFormat": _TIME}).alias("value"),
+            f.array(*(_header(n, v) for n, v in said.items())).alias("headers"),
+        )
+
+    def write(self, settings: Settings, rows: DataFrame, batch: Batch) -> int | None:
+        """Send; returns when the brokers have all of it. Errors: Spark's own."""
+        from pyspark.sql import functions as f
+
+        made_by = _header(BATCH_HEADER, f.lit(f"{batch.query_id}/{batch.number}"))
         (
-            rows.select(
-                _joined(rows, self.stream.key).alias("key"),
-                f.to_json(message, {"timestampFormat": _TIME}).alias("value"),
-                f.array(*(header(n, v) for n, v in said.items())).alias("headers"),
-            )
+            rows.withColumn("headers", f.concat("headers", f.array(made_by)))
             .write.format("kafka")
             .options(**_producer_options(settings))
             .option("topic", settings.names.topic(*self.stream.topic))
@@ -84,6 +87,12 @@ def _producer_options(settings: Settings) -> dict[str, str]:
         if not name.removeprefix("kafka.").startswith(consumers)
     }
     return options | {"kafka.acks": "all", "kafka.enable.idempotence": "true"}
+
+
+def _header(name: str, value: Column) -> Column:
+    from pyspark.sql import functions as f
+
+    return f.struct(f.lit(name).alias("key"), value.cast("binary").alias("value"))
 
 
 def _joined(rows: DataFrame, names: tuple[str, ...]) -> Column:
