@@ -76,6 +76,7 @@ def catch_up(rounds: int) -> None:
             "offline": lambda at=offline: peer("benchmarks.averages_offline", str(file), str(at)),
             "ours": lambda: spark("ours", SMALL),
             "default": lambda: spark("default", SMALL),
+            "plain": lambda: spark("plain", SMALL),
             "ours, large": lambda: spark("ours", LARGE),
             "quix": lambda n=number, at=offline: quixed(
                 quix, settings, source, folder / f"state{n}", at, trades, until
@@ -83,7 +84,8 @@ def catch_up(rounds: int) -> None:
         }
         # The file's windows are what the others are held against; of the others another goes first.
         order = list(turns)[1:]
-        order = ["offline", *order[number % 4 :], *order[: number % 4]]
+        turn = number % len(order)
+        order = ["offline", *order[turn:], *order[:turn]]
         for name in order:
             found.setdefault(name, []).append(turns[name]())
             last = found[name][-1]
@@ -148,12 +150,13 @@ def report(found: dict[str, list[dict[str, Any]]]) -> None:
             f"{name:<12}{seconds:>8.2f}{total / seconds:>10,.0f}{used:>8.1f}{pss / 2**20:>9.0f}"
             f"{middle:>10}   {each}"
         )
-    for name in ("ours", "default", "ours, large"):
+    for name in ("ours", "default", "plain", "ours, large"):
         runs = [r["parts_ms"] for r in found[name]]
         parts = {k: statistics.median(r[k] for r in runs) for k in runs[0]}
         print(f"{name}, a batch: " + ", ".join(f"{k} {ms:,.0f} ms" for k, ms in parts.items()))
     for ours, other in (
         ("ours", "default"),
+        ("ours", "plain"),
         ("ours, large", "offline"),
         ("ours, large", "quix"),
         ("ours", "quix"),
@@ -162,14 +165,15 @@ def report(found: dict[str, list[dict[str, Any]]]) -> None:
         ratios = [theirs["seconds"] / mine["seconds"] for mine, theirs in pairs]
         each = " ".join(f"{r:.2f}" for r in ratios)
         print(f"{ours} is {statistics.median(ratios):.2f} times as fast as {other} ({each})")
-    pairs = zip(found["ours"], found["default"], strict=True)
-    rates = [
-        statistics.median(theirs["batch_ms"]) / statistics.median(mine["batch_ms"])
-        for mine, theirs in pairs
-    ]
-    each = " ".join(f"{r:.2f}" for r in rates)
-    rate = f"{statistics.median(rates):.2f} times as many a second as default ({each})"
-    print(f"batches of {SMALL:,} rows: {rate}")
+    for other in ("default", "plain"):
+        pairs = zip(found["ours"], found[other], strict=True)
+        rates = [
+            statistics.median(theirs["batch_ms"]) / statistics.median(mine["batch_ms"])
+            for mine, theirs in pairs
+        ]
+        each = " ".join(f"{r:.2f}" for r in rates)
+        rate = f"{statistics.median(rates):.2f} times as many a second as {other} ({each})"
+        print(f"batches of {SMALL:,} rows: {rate}")
 
 
 def latency(mode: str) -> None:

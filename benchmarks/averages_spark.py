@@ -1,10 +1,12 @@
-"""The continuous query of the workload of averages, with our driver or Spark as it comes.
+"""The continuous query of the workload of averages, with our driver or with settings of Spark's.
 
 Belongs here: one run of the product's own query. Does not belong here: rounds, checks.
 
-Run as `python -m benchmarks.averages_spark KIND NAMESPACE CHECKPOINT SLICE UNTIL_MS`, `ours` or
-`default`: from the oldest trade, SLICE of them in a batch, until the window that ends at UNTIL_MS
-is closed. `live NAMESPACE CHECKPOINT MODE SECONDS` runs that long, a batch each half second.
+Run as `python -m benchmarks.averages_spark KIND NAMESPACE CHECKPOINT SLICE UNTIL_MS`, with KIND
+`ours`, `default` (ours but for Spark's 200 partitions and its state store) or `plain` (nor our way
+to write a checkpoint): from the oldest trade, SLICE of them in a batch, until the window that ends
+at UNTIL_MS is closed. `live NAMESPACE CHECKPOINT MODE SECONDS` runs that long, a batch each half
+second.
 """
 
 from __future__ import annotations
@@ -36,6 +38,12 @@ _DEFAULTS = {
         "org.apache.spark.sql.execution.streaming.state.HDFSBackedStateStoreProvider"
     ),
 }
+_MANAGER = "spark.sql.streaming.checkpointFileManagerClass"
+_PLAIN = _DEFAULTS | {
+    _MANAGER: (
+        "org.apache.spark.sql.execution.streaming.checkpointing.FileContextBasedCheckpointFileManager"
+    ),
+}
 
 
 def query_of(mode: Mode) -> Query:
@@ -62,13 +70,15 @@ def run(settings: Settings, mode: Mode, until_ms: int | None, seconds: float) ->
     """Run the query from an empty checkpoint; its batches and what they took."""
     from de_stack.flow.continuous.batches import Batches
     from de_stack.flow.continuous.running import alone, begin
-    from de_stack.streaming.session import close_driver, open_driver
+    from de_stack.streaming.session import close_driver, open_driver, write_checksums
 
     query = query_of(mode)
     batches = Batches(settings, settings.names.query(query.domain, query.entity))
     with tempfile.TemporaryDirectory(dir=os.environ["DE_STACK_HOME"]) as tmp:
         session = open_driver(settings, Path(tmp))
         try:
+            if settings.spark_config.get(_MANAGER) == _PLAIN[_MANAGER]:
+                write_checksums(session)
             session.range(10).selectExpr("sum(id)").collect()
             with alone(settings, query) as still_ours:
                 used, began = cpu(os.getpid()), time.perf_counter()
@@ -127,8 +137,7 @@ def main() -> None:
         found = run(settings, mode, None, float(rest[1]))
     else:
         values |= {"slice_max_rows": int(rest[0]), "query_interval_seconds": 0.001}
-        if kind == "default":
-            values["spark_config"] = _DEFAULTS
+        values["spark_config"] = {"default": _DEFAULTS, "plain": _PLAIN}.get(kind, {})
         found = run(Settings(**values), "append", int(rest[1]), 3600)
     say(**found)
 

@@ -60,7 +60,7 @@ _CONFIG = {
 # The other manager of checkpoints, Hadoop's `FileContext`, starts a process (`readlink`) for each
 # look at a file here, fourteen in a batch: a tenth of its time. Both look whether a file is there
 # and then rename. This one would rename a checksum beside the file, too, and a kill between the
-# two would leave a file that does not fit its checksum: so none is written (`_without_checksums`).
+# two would leave a file that does not fit its checksum: so none is written (`write_checksums`).
 _FILES_HERE = {
     "spark.sql.streaming.checkpointFileManagerClass": (
         "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
@@ -142,12 +142,13 @@ def open_driver(settings: Settings, tmp: Path, log4j: Path | None = None) -> Spa
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     if is_here:
-        _without_checksums(session)
+        write_checksums(session, on=False)
     return session
 
 
-def _without_checksums(session: SparkSession) -> None:
+def write_checksums(session: SparkSession, *, on: bool = True) -> None:
+    """Whether Hadoop writes checksums beside files on this disk, as it does where nobody asks."""
     jvm: Any = session._jvm  # noqa: SLF001 - PySpark has no other way to Hadoop's file systems
     context: Any = session._jsc  # noqa: SLF001
     hadoop = jvm.org.apache.hadoop
-    hadoop.fs.FileSystem.getLocal(context.hadoopConfiguration()).setWriteChecksum(False)
+    hadoop.fs.FileSystem.getLocal(context.hadoopConfiguration()).setWriteChecksum(on)
