@@ -18,6 +18,7 @@ from unittest import mock
 
 import dagster as dg
 import pytest
+from deltalake import DeltaTable
 from typer.testing import CliRunner, Result
 
 from de_stack.cli import application
@@ -25,6 +26,7 @@ from de_stack.defs.stocks import observe
 from de_stack.failures import Failure
 from de_stack.flow.maintenance import maintain
 from de_stack.resources.lake import Lake
+from de_stack.resources.postgres import Postgres
 from de_stack.settings import Settings
 from de_stack.streaming.queries import load_queries
 from de_stack.streaming.wanted import Wanted
@@ -484,6 +486,30 @@ def test_a_restart_goes_on_from_the_checkpoint_and_rows_are_late_by_the_batch_be
     )
 
 
+def test_a_batch_that_closes_no_window_makes_no_version_of_the_table(
+    place: Place, sent: list[Tick]
+) -> None:
+    query = load_queries()["stocks.closed_averages"]
+    until_told(place, sent)
+    # Moves no watermark as far as the end of a window.
+    sent += send(place.settings, [Tick("ABC", 7.0, max(t.at for t in sent))])
+    place.until_read(sent, query.name)
+    with Postgres(place.settings, "ledger").transaction("in a test") as db:
+        (empty,) = db.execute(
+            "select count(*) from ledger.query_batches where query = %s and written_rows = 0",
+            (place.settings.names.query(query.domain, query.entity),),
+        ).fetchone()  # type: ignore[misc]
+    assert empty > 1
+    table = query.sink.table(place.settings)  # type: ignore[attr-defined]
+    versions = DeltaTable(table.uri).history()
+    rows = [v["operationMetrics"]["numOutputRows"] for v in versions if v["operation"] == "WRITE"]
+    # But the first of a checkpoint, which says that nothing of an older one stands.
+    assert [n for n in rows if n == "0"] in ([], ["0"]) and len(rows) > 1
+    assert not differences(
+        from_lake(place.settings), expected(sent, place.history(query.name)).closed
+    )
+
+
 def test_a_table_in_delta_is_compacted_while_its_query_goes_on(
     place: Place, sent: list[Tick]
 ) -> None:
@@ -503,7 +529,6 @@ def test_a_checkpoint_of_other_windows_or_another_topic_is_refused_until_begun_a
     place: Place, sent: list[Tick], typed: Callable[..., Result]
 ) -> None:
     from de_stack.resources.kafka import Kafka, ensure_topics
-    from de_stack.resources.postgres import Postgres
 
     with Postgres(place.settings, "ledger").transaction("in a test") as db:
         db.execute(

@@ -78,23 +78,38 @@ class LakeSink:
         return laid_out.select([name for name, _, _ in self.all_columns])
 
     def write(self, settings: Settings, rows: DataFrame, batch: Batch) -> int | None:
-        """Commit; a number that was committed before is skipped by Delta. Errors: Spark's own."""
+        """Commit; a number that was committed before is skipped by Delta. Errors: Spark's own.
+
+        A batch that closes no window makes no version of the table: nobody could tell it from the
+        one before, and there would be two a second.
+        """
         table = self.table(settings)
         app = f"stream:{table.table_id}:{batch.query_id}"
         known = Lake(settings).transaction(table.uri, app)
         if known is not None and known >= batch.number:
             rows.write.format("noop").mode("overwrite").save()
             return 0
-        _, metadata = commits.envelope(
-            "stream", batch.query_id, query=batch.query, batch_id=batch.number
-        )
-        (
-            rows.coalesce(1)
-            .write.format("delta")
-            .mode("overwrite" if batch.mode == "complete" or known is None else "append")
-            .option("txnAppId", app)
-            .option("txnVersion", batch.number)
-            .option("userMetadata", metadata)
-            .save(table.uri)
-        )
-        return None
+        is_first, is_all = known is None, batch.mode == "complete"
+        # Looked at twice and computed once. All of it: Spark misses the state of what is not.
+        rows = rows.coalesce(1).persist()
+        try:
+            found = rows.count()
+            if found or is_first or is_all:
+                _commit(rows, table.uri, app, batch, is_all=is_first or is_all)
+        finally:
+            rows.unpersist()
+        return found
+
+
+def _commit(rows: DataFrame, uri: str, app: str, batch: Batch, *, is_all: bool) -> None:
+    _, metadata = commits.envelope(
+        "stream", batch.query_id, query=batch.query, batch_id=batch.number
+    )
+    (
+        rows.write.format("delta")
+        .mode("overwrite" if is_all else "append")
+        .option("txnAppId", app)
+        .option("txnVersion", batch.number)
+        .option("userMetadata", metadata)
+        .save(uri)
+    )
