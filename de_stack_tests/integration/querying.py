@@ -27,6 +27,7 @@ from typing import Any
 from de_stack.contracts import load_stream
 from de_stack.flow.continuous.batches import Batches, History
 from de_stack.flow.ledger_schema import ensure_schema
+from de_stack.local.streams import SERVICE as STREAMS
 from de_stack.resources.kafka import client_options, ensure_topics
 from de_stack.setting_sources import ADDRESSES
 from de_stack.settings import Settings
@@ -110,7 +111,9 @@ class Place:
         import httpx
         from prometheus_client.parser import text_string_to_metric_families
 
-        *_, url = re.findall(r"url=(http://127\.0\.0\.1:\d+/metrics)", self.log.read_text())
+        # Half a character may be what was written last.
+        said = self.log.read_text(errors="replace")
+        *_, url = re.findall(r"url=(http://127\.0\.0\.1:\d+/metrics)", said)
         found: dict[str, dict[str, float]] = defaultdict(dict)
         for family in text_string_to_metric_families(httpx.get(url, timeout=10).text):
             for sample in family.samples:
@@ -376,6 +379,7 @@ def stop(place: Place) -> str:
     before = len(place.log.read_text(errors="replace"))
     process, began = place.processes[-1], time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(25) == 0, place.said()
-    assert time.monotonic() - began < 20
+    assert process.wait(40) == 0, place.said()
+    # Then supervisord would kill it.
+    assert time.monotonic() - began < STREAMS.stop_seconds
     return place.log.read_text(errors="replace")[before:]

@@ -33,6 +33,7 @@ from de_stack.streaming.wanted import Wanted
 from de_stack_tests.domains.stocks import golden
 from de_stack_tests.integration.pipeline import measure, produce, serving, session
 from de_stack_tests.integration.querying import (
+    LONG_S,
     TICKS,
     Place,
     Tick,
@@ -149,8 +150,7 @@ def test_totals_are_replaced_as_a_whole(place: Place, sent: list[Tick]) -> None:
         "select stock_name, trade_type, max_price, avg_quantity, count "
         f"from {schema}.live_totals where stock_name <> 'ZZZ' order by 1, 2"
     )
-    place.until(lambda: len(serving(place.settings, sql)) == 6, "totals")
-    assert serving(place.settings, sql) == golden.TOTALS
+    place.until(lambda: serving(place.settings, sql) == golden.TOTALS, "totals")
 
 
 def test_the_last_minutes_of_telemetry_are_in_postgres(place: Place, sent: list[Tick]) -> None:
@@ -185,7 +185,7 @@ def test_rows_behind_the_watermark_change_nothing_and_are_counted(
         return {q: row["total_dropped"] for q, row in found.items() if row}
 
     wanted = dict.fromkeys(closed, 6) | {"stocks.live_averages": 2}
-    place.until(lambda: dropped() == wanted, "what was left out is in the ledger", 20)
+    place.until(lambda: dropped() == wanted, "what was left out is in the ledger")
     for query, rows in wanted.items():
         (count,) = {expected([*sent, *late], place.history(query)).late[tick] for tick in late}
         assert count == 6
@@ -216,7 +216,7 @@ def test_a_query_in_one_go_gives_the_same_windows(place: Place, sent: list[Tick]
         .trigger(availableNow=True)
         .start()
     )
-    assert query.awaitTermination(60)
+    assert query.awaitTermination(LONG_S)
     rows = [tuple(row) for row in spark.table(name).select(*AVERAGES.split(", ")).collect()]
     spark.sql(f"drop view if exists {name}")
     utc = [(*r[:2], *(t.replace(tzinfo=UTC) for t in r[2:4]), *r[4:]) for r in rows]
@@ -252,11 +252,11 @@ def until_told(place: Place, sent: list[Tick]) -> None:
         if history is None or newest is None:
             return False
         last = history.batches[-1]
-        said = place.status()[query]["batch_id"]
+        said = place.status().get(query, {}).get("batch_id")
         return last.ends == everything and last.number == newest["batch_id"] == said
 
     for query in (*WITH_WINDOWS, "stocks.live_totals"):
-        place.until(lambda q=query: is_told(q), f"figures of {query}", 60)
+        place.until(lambda q=query: is_told(q), f"figures of {query}")
 
 
 def observed(place: Place, cursor: str | None) -> tuple[dict[str, dict[str, Any]], str | None]:
@@ -465,7 +465,7 @@ def test_a_restart_goes_on_from_the_checkpoint_and_rows_are_late_by_the_batch_be
         assert max(b - a for a, b in zip(ends, ends[1:], strict=False)) == 2
         # What a batch has left in the topic is its lag.
         new = [b.number for b in history.batches if b.number > numbers[query]]
-        place.until(lambda q=query, of=new: None not in lags(place, q, of), "figures", 20)
+        place.until(lambda q=query, of=new: None not in lags(place, q, of), "figures")
         assert lags(place, query, new) == [ends[-1] - end for end in ends]
         assert ends[-1] - ends[0] == len(seconds) - 2
     by_averages = expected(sent, place.history("stocks.averages"))
@@ -514,6 +514,10 @@ def test_a_table_in_delta_is_compacted_while_its_query_goes_on(
     place: Place, sent: list[Tick]
 ) -> None:
     until_told(place, sent)
+    for minute in (7.0, 7.2, 7.4, 7.6):
+        # Each closes windows of the one before: a file.
+        sent += send(place.settings, [Tick("ABC", 7.0, MINUTE + timedelta(minutes=minute))])
+        place.until_read(sent, "stocks.closed_averages")
     table = load_queries()["stocks.closed_averages"].sink.table(place.settings)  # type: ignore[attr-defined]
     done = maintain(place.settings, table, "r1")
     # A file for each batch, until somebody cares.
@@ -559,7 +563,7 @@ def test_a_checkpoint_of_other_windows_or_another_topic_is_refused_until_begun_a
     topic = place.settings.names.topic(*TICKS.topic)
     with Kafka(place.settings).admin("in a test") as admin:
         admin.delete_topics([topic])
-    place.until(lambda: Kafka(place.settings).topic_state(topic) is None, "the topic is gone", 20)
+    place.until(lambda: Kafka(place.settings).topic_state(topic) is None, "the topic is gone")
     ensure_topics(place.settings)
     place.host()
     place.until(lambda: state(place, name) == "failed", "the new topic is noticed")
@@ -567,7 +571,9 @@ def test_a_checkpoint_of_other_windows_or_another_topic_is_refused_until_begun_a
     # Of another topic, and begun after it: it runs, or soon does.
     other = "telemetry.live_measures"
     place.until(lambda: state(place, other) == "running", "the other topic's query runs")
+    old = place.history(name)
     typed("start", name, "--anew")
-    send(place.settings, [*nine(), Tick("ZZZ", 1.0, MINUTE + timedelta(minutes=2))])
-    place.until(lambda: len(place.history(name).batches) > 1, "it reads the new topic")
+    new = send(place.settings, [*nine(), Tick("ZZZ", 1.0, MINUTE + timedelta(minutes=2))])
+    place.until(lambda: place.history(name).query_id != old.query_id, "a new checkpoint")
+    place.until_read(new, name)
     assert "Traceback" not in stop(place)

@@ -84,21 +84,22 @@ def test_in_one_go_a_query_reads_what_there_is_and_the_continuous_form_goes_on_f
 def test_a_clock_that_is_ahead_does_not_make_the_trades_of_others_late(place: Place) -> None:
     name = "stocks.live_averages"
     place.host(name)
-    now = datetime.now(UTC)
 
     def stocks() -> set[str]:
         return {stock for _, stock, _ in from_postgres(place.settings)}
 
     place.until(lambda: place.status().get(name, {}).get("state") == "running", "it runs")
+    # Not before the host is at work: the watermark is five seconds behind what it gets first.
+    now = datetime.now(UTC)
     send(place.settings, [Tick("AHEAD", 1.0, now + timedelta(minutes=4))])
     place.until(lambda: "AHEAD" in stocks(), "the first trade is in")
     # A watermark counts from the batch after; one without rows is made for it.
     place.until(lambda: any(b.watermark_ms for b in place.history(name).batches), "a watermark")
     number = place.history(name).batches[-1].number
     send(place.settings, [Tick("BETWEEN", 2.0, now)])
-    place.until(lambda: place.history(name).batches[-1].number > number, "a batch after", 60)
+    place.until(lambda: place.history(name).batches[-1].number > number, "a batch after")
     send(place.settings, [Tick("INTIME", 2.0, now)])
-    place.until(lambda: "INTIME" in stocks(), "the trade in time is in", 60)
+    place.until(lambda: "INTIME" in stocks(), "the trade in time is in")
     watermark = place.history(name).batches[-1].watermark_ms / 1000
     assert now.timestamp() - 6 <= watermark <= datetime.now(UTC).timestamp()
     stop(place)
