@@ -29,6 +29,16 @@ def this_hour() -> datetime:
     return partitions.floor(datetime.now(UTC), "hour")
 
 
+def an_hour_that_lasts(seconds: float = 120) -> datetime:
+    """The open hour, with so many seconds of it left: the next one is waited for if need be.
+
+    For tests that would see two hours where one ends meanwhile; the wait is a part of their time.
+    """
+    while (left := (this_hour() + HOUR - datetime.now(UTC)).total_seconds()) < seconds:
+        time.sleep(max(left, 0.01))
+    return this_hour()
+
+
 def enter_namespace(monkeypatch: pytest.MonkeyPatch, name: str | None = None) -> Settings:
     """Settings of a namespace, by default a new one: its topics and the ledger are there."""
     monkeypatch.setenv("DE_STACK_NAMESPACE", name or f"t{os.urandom(4).hex()}")

@@ -22,7 +22,13 @@ from de_stack.flow import counts
 from de_stack.orchestration import orphans, spans, waiting
 from de_stack.orchestration.blocks import STEP_TAG, STREAM_TAG
 from de_stack.settings import Settings
-from de_stack_tests.integration.pipeline import CHAIN, materialize, measure, produce
+from de_stack_tests.integration.pipeline import (
+    CHAIN,
+    an_hour_that_lasts,
+    materialize,
+    measure,
+    produce,
+)
 
 
 def tick(
@@ -38,8 +44,10 @@ def tick(
     return request
 
 
+# Two minutes of them may be the wait for an hour that lasts.
+@pytest.mark.timeout(420)
 def test_sensors_ask_once_for_what_waits_and_never_for_nothing(settings) -> None:
-    hour = partitions.floor(datetime.now(UTC), "hour")
+    hour = an_hour_that_lasts()
     with dg.DagsterInstance.ephemeral() as instance:
         assert tick(watch.land_measures, settings, instance) == "nothing new in Kafka"
         assert tick(watch.derive_measures, settings, instance) == "no event period is pending"
