@@ -88,6 +88,12 @@ class Place:
         """The stream's topic in this namespace."""
         return self.settings.names.topic(*STREAM.topic)
 
+    def sent(self) -> int:
+        """How many messages the stream's topic has."""
+        state = Kafka(self.settings).topic_state(self.topic)
+        assert state
+        return sum(state.end.values())
+
     def messages(self, topic: str | None = None) -> list[Message]:
         """Everything in a topic, per partition in order."""
         state = Kafka(self.settings).topic_state(topic or self.topic)
@@ -239,7 +245,11 @@ def test_while_the_broker_is_silent_nothing_is_lost_and_the_same_events_come_aga
     (pid,) = (row.pid for row in status.rows(stack.home) if row.name == "kafka")
     assert pid
     process = place.generator("--sink", "kafka", "--rate", "500", "--count", "4000")
-    time.sleep(4)
+    until = time.monotonic() + 60
+    # An eighth: it is sending, and most is still to come.
+    while place.sent() < 500:
+        assert time.monotonic() < until and process.poll() is None, "it does not send"
+        time.sleep(0.1)
     os.kill(pid, signal.SIGSTOP)
     try:
         # Longer than the client tries: its batch has to be sent again by another.

@@ -145,7 +145,11 @@ def test_a_second_command_on_the_same_home_waits_for_the_first(stack: Settings) 
 
         thread = threading.Thread(target=second)
         thread.start()
-        time.sleep(0.3)
+        deadline = time.monotonic() + 10
+        while not said and time.monotonic() < deadline:
+            time.sleep(0.01)
+        # If it did not wait, it would have said more by now.
+        time.sleep(0.1)
         assert said == ["waiting for another de-stack command on this home to finish"]
-    thread.join(5)
+    thread.join(30)
     assert said[-1] == "second"

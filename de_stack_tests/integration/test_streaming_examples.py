@@ -91,7 +91,7 @@ def table(spark: Any, name: str) -> list[tuple[Any, ...]]:
     return plain(spark.table(f"`{name}`").collect())
 
 
-def until(true: Callable[[], bool], seconds: float = 20) -> None:
+def until(true: Callable[[], bool], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not come true"
@@ -384,9 +384,12 @@ def test_a_price_by_volume_goes_on_from_batch_to_batch(spark, example, running, 
 
 @pytest.mark.parametrize("mode", ["real-time", "continuous", "micro-batch"])
 def test_records_pass_from_topic_to_topic_and_the_broker_says_how_long_it_took(
-    spark, example, stack, tmp_path, mode
+    spark, example, stack, tmp_path, mode, monkeypatch
 ) -> None:
-    said = example("real_time").run(spark, stack, tmp_path, mode, count=40, rate=40)
+    shared = example("real_time")
+    # What is patience enough for people is not for a machine that others use as well.
+    monkeypatch.setattr(shared, "_DEADLINE_S", 120)
+    said = shared.run(spark, stack, tmp_path, mode, count=40, rate=40)
     assert not isinstance(said, str), said
     assert said.records == 40
     # Stamps of one broker: nothing comes out before it went in.
@@ -471,7 +474,7 @@ def test_what_the_page_calls_refused_is_refused(
         running.append(query)
         # Some are refused when their first batch is planned.
         if trigger:
-            query.awaitTermination(20)
+            query.awaitTermination(90)
         else:
             query.processAllAvailable()
 
