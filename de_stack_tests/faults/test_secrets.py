@@ -73,10 +73,9 @@ def shown(home: Path, instance: dg.DagsterInstance, settings: Settings) -> Itera
         except psutil.NoSuchProcess:
             continue
     for folder in sorted(home.iterdir()):
-        files = folder.rglob("*") if folder.is_dir() else [folder]
         # The server's own files hold what its clients stored (below), and hashes of passwords.
         if folder.name not in ("secrets", "data"):
-            yield from ((str(f), f.read_bytes()) for f in files if f.is_file())
+            yield from watch.files(folder)
     for database in ("dagster", "ledger", "serving"):
         yield from watch.rows(settings.need(f"{database}_dsn"), database)
     # Its pages are compressed in the files.

@@ -6,6 +6,7 @@ databases hold afterwards. Does not belong here: which passwords there are.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Iterable, Iterator
@@ -51,11 +52,17 @@ class Arguments:
                     self.seen.add(" ".join(process.cmdline()))
 
 
-def files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """(path, content) of every file below a folder."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            yield str(path), path.read_bytes()
+def files(place: Path) -> Iterator[tuple[str, bytes]]:
+    """(path, content) of a file, or of every file below a folder.
+
+    Nothing of what goes while it is looked at: services rename and remove files all the time.
+    """
+    # `rglob` fails where a folder goes.
+    below = (Path(folder, name) for folder, _, names in os.walk(place) for name in names)
+    for path in sorted((place, *below)):
+        with suppress(FileNotFoundError):
+            if path.is_file():
+                yield str(path), path.read_bytes()
 
 
 def rows(dsn: str, database: str) -> Iterator[tuple[str, bytes]]:
