@@ -57,10 +57,8 @@ _CONFIG = {
     "spark.sql.ui.retainedExecutions": "5",
     "spark.cleaner.periodicGC.interval": "5min",
 }
-# The other manager of checkpoints, Hadoop's `FileContext`, starts a process (`readlink`) for each
-# look at a file here, fourteen in a batch: a tenth of its time. Both look whether a file is there
-# and then rename. This one would rename a checksum beside the file, too, and a kill between the
-# two would leave a file that does not fit its checksum: so none is written (`write_checksums`).
+# Spark's default starts processes to look at files; checksums beside files would outlive a kill
+# that their file did not: docs/decisions/0013-checkpoint-files.md.
 _FILES_HERE = {
     "spark.sql.streaming.checkpointFileManagerClass": (
         "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
