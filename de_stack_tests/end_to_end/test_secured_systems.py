@@ -104,7 +104,7 @@ def test_postgres_has_what_duckdb_computes_from_the_topics_own_messages(
 
 
 def test_a_continuous_query_has_the_last_minutes_by_a_driver_on_the_cluster(story: Story) -> None:
-    # What door and file have sent was measured half an hour before: longer than it is kept.
+    # What door and file have sent was measured more than 27 minutes before: it is kept for 15.
     assert serving(story.place, "select sum(count) from telemetry.live_measures") == [
         (BY_GENERATOR,)
     ]

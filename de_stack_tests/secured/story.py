@@ -40,7 +40,7 @@ class Story:
     refused: subprocess.CompletedProcess[str] | None = None
     counts: dict[str, Any] = field(default_factory=dict)
     # Looked at once: the hour may end while it is told.
-    first: datetime = field(default_factory=lambda: _half_an_hour_before(datetime.now(UTC)))
+    first: datetime = field(default_factory=lambda: _before_the_hour(datetime.now(UTC)))
 
     def type(self, *command: str, code: int = 0, **env: str) -> str:
         """Run a command, hold its exit code against `code`; what it has printed to stdout."""
@@ -86,9 +86,12 @@ class Story:
         return httpx.post(f"{url}/v1/streams/{STREAM}", json=items, timeout=30)
 
 
-def _half_an_hour_before(now: datetime) -> datetime:
-    """In the hour before: with the generator's events of now they are in two event hours."""
-    return partitions.floor(now, "hour") - timedelta(minutes=30)
+def _before_the_hour(now: datetime) -> datetime:
+    """In the hour before: with the generator's events of now they are in two event hours.
+
+    What begins here ends more than 27 minutes before the hour: live measures are kept for 15.
+    """
+    return partitions.floor(now, "hour") - timedelta(minutes=45)
 
 
 def _measure(source: str, value: Any, at: datetime) -> dict[str, Any]:
