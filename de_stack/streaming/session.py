@@ -16,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from de_stack.local import jars, java
 from de_stack.local.service import LOOPBACK
@@ -57,12 +58,14 @@ _CONFIG = {
     "spark.sql.ui.retainedExecutions": "5",
     "spark.cleaner.periodicGC.interval": "5min",
 }
-# Spark's default starts processes to look at files; checksums beside files would outlive a kill
-# that their file did not: docs/decisions/0013-checkpoint-files.md.
+# How a checkpoint on this disk is written: docs/decisions/0013-checkpoint-files.md.
 _FILES_HERE = {
     "spark.sql.streaming.checkpointFileManagerClass": (
         "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
     ),
+    # Hive's, which is found otherwise, renames over no file: of a batch that comes again the state
+    # would stay as it was, without a word, and its new files beside it.
+    "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.LocalFileSystem",
 }
 
 
@@ -132,16 +135,21 @@ def open_driver(settings: Settings, tmp: Path, log4j: Path | None = None) -> Spa
         }
     else:
         config |= {"spark.master": remote, "spark.jars": ",".join(ours)}
-    if is_here:
+    is_on_this_disk = is_here and _is_file(settings.checkpoint_uri or "")
+    if is_on_this_disk:
         config |= _FILES_HERE
     config |= settings.spark_config
     builder = SparkSession.builder.appName("de_stack queries")
     for name, value in config.items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
-    if is_here:
+    if is_on_this_disk:
         write_checksums(session, on=False)
     return session
+
+
+def _is_file(uri: str) -> bool:
+    return urlsplit(uri).scheme in ("", "file")
 
 
 def write_checksums(session: SparkSession, *, on: bool = True) -> None:

@@ -1,6 +1,7 @@
-"""A query that is stopped in the middle of a batch that would take days, on a driver of its own.
+"""A driver of its own: a query whose batches are computed twice, one stopped within a batch.
 
-Belongs here: that program. Does not belong here: what has to be printed (`test_streaming_driver`).
+Belongs here: that program. Does not belong here: what has to be printed and to be on the disk
+(`test_streaming_driver`).
 
 Run as `python -m de_stack_tests.integration.broken_off FOLDER`.
 """
@@ -27,6 +28,8 @@ def main() -> None:
     begun = folder / "begun"
     session = open_driver(Settings(profile="embedded", home=folder / "home"), folder)
 
+    twice(session, folder / "twice")
+
     def take(rows: Any, number: int) -> None:
         begun.write_text(str(number))
         with broken_off_in_short():
@@ -44,6 +47,24 @@ def main() -> None:
     hosted.end(time.monotonic())
     print(hosted.state, flush=True)
     close_driver(session)
+
+
+def twice(session: Any, checkpoint: Path) -> None:
+    """Batches with state, each as after a crash between the sink and Spark's own word."""
+    done: list[int] = []
+
+    def take(rows: Any, number: int) -> None:
+        rows.collect()
+        rows.collect()
+        done.append(number)
+
+    counted = session.readStream.format("rate").load().groupBy("value").count()
+    writer = counted.writeStream.outputMode("update").foreachBatch(take)
+    query = writer.option("checkpointLocation", str(checkpoint)).start()
+    while len(done) < 4:
+        assert query.isActive, query.exception()
+        time.sleep(0.1)
+    query.stop()
 
 
 if __name__ == "__main__":

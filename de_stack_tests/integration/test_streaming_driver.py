@@ -60,6 +60,17 @@ def test_a_batch_that_is_broken_off_is_a_line_and_the_driver_is_no_client_of_a_s
 
 
 def test_a_checkpoint_has_no_file_that_a_kill_can_part_from_its_checksum(driver: Ended) -> None:
-    files = [path.name for path in driver.checkpoint.rglob("*") if path.is_file()]
-    assert "metadata" in files, driver.printed.stderr[-3000:]
-    assert not [name for name in files if name.endswith(".crc")]
+    names = files(driver.checkpoint)
+    assert "metadata" in names, driver.printed.stderr[-3000:]
+    assert not [name for name in names if name.endswith(".crc")]
+
+
+def test_the_state_of_a_batch_that_comes_again_takes_the_place_of_the_first(driver: Ended) -> None:
+    names = files(driver.checkpoint.parent / "twice")
+    assert {"2.changelog", "2"} <= set(names), driver.printed.stderr[-3000:]
+    # Where it does not, Spark leaves it beside the first and says nothing.
+    assert not [name for name in names if name.endswith((".tmp", ".crc"))]
+
+
+def files(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.is_file()]

@@ -43,6 +43,11 @@ class LakeSink:
     grain: str = "hour"
     modes: frozenset[Mode] = frozenset(("append", "complete"))
 
+    @property
+    def takes(self) -> list[str]:
+        """Its own columns."""
+        return [name for name, _, _ in self.columns]
+
     def target(self, settings: Settings) -> str:
         """`delta stocks.live_closed_averages`."""
         schema = settings.names.schema(self.domain)
@@ -89,6 +94,7 @@ class LakeSink:
         if known is not None and known >= batch.number:
             rows.write.format("noop").mode("overwrite").save()
             return 0
+        # Delta keeps the number for as long as the table: no duration is set for it to go before.
         is_first, is_all = known is None, batch.mode == "complete"
         # Looked at twice and computed once. All of it: Spark misses the state of what is not.
         rows = rows.coalesce(1).persist()

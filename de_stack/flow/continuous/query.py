@@ -44,6 +44,11 @@ class Sink(Protocol):
         """The output modes that it can take."""
         ...
 
+    @property
+    def takes(self) -> list[str]:
+        """The columns of a result that it writes, in its order."""
+        ...
+
     def target(self, settings: Settings) -> str:
         """Where it writes to, for people: `kafka stocks.averages.v1`."""
         ...
@@ -53,9 +58,9 @@ class Sink(Protocol):
         ...
 
     def shaped(self, rows: DataFrame) -> DataFrame:
-        """A query's result -> the columns that `write` takes, as a part of the query's plan.
+        """A result, of the columns `takes`, as `write` wants it: a part of the query's plan.
 
-        Here and not in `write`, a plan is made once and not for each batch.
+        Here and not in `write`, it is planned once and not for each batch.
         """
         ...
 

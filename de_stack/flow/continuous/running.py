@@ -141,6 +141,7 @@ def begin(
         batches.enter(query_id, planned, written)
 
     result = query.transform(good_rows(settings, session, query, topic, state.topic_id))
+    fits(query, result.columns)
     writer = (
         query.sink.shaped(result)
         .writeStream.queryName(name)
@@ -152,6 +153,25 @@ def begin(
         return writer.trigger(availableNow=True).start()
     interval_ms = int(settings.query_interval_seconds * 1000)
     return writer.trigger(processingTime=f"{interval_ms} milliseconds").start()
+
+
+def fits(query: Query, columns: list[str]) -> None:
+    """Refuse a rule whose columns are not those of its sink, in the sink's order.
+
+    Spark plans the sink's columns together with the rule's, so their order is the order of what the
+    state holds; of a checkpoint Spark compares the types and not the names. A sink with `min_price`
+    where `max_price` was would go on with each for the other.
+
+    Raises:
+        PermanentFailure: they differ.
+    """
+    if columns != query.sink.takes:
+        raise PermanentFailure(
+            f"start query {query.name}",
+            f"its rule gives {', '.join(columns)}; its sink takes {', '.join(query.sink.takes)}",
+            "the same columns in the same order: mend the one that was changed last",
+            page="stream-query",
+        )
 
 
 @contextmanager

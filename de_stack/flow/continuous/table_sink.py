@@ -59,6 +59,11 @@ class TableSink:
     keep: timedelta | None = None
     modes: frozenset[Mode] = frozenset(("append", "update", "complete"))
 
+    @property
+    def takes(self) -> list[str]:
+        """Its own columns."""
+        return [name for name, _, _ in self.columns]
+
     def target(self, settings: Settings) -> str:
         """`postgres stocks.live_averages`."""
         table = self.table(settings)
@@ -79,8 +84,8 @@ class TableSink:
             db.execute(_BATCHES.encode())
 
     def shaped(self, rows: DataFrame) -> DataFrame:
-        """The table's columns, in its order."""
-        return rows.select([name for name, _, _ in self.columns])
+        """The same: a table has the columns of the result."""
+        return rows
 
     def write(self, settings: Settings, rows: DataFrame, batch: Batch) -> int | None:
         """Put the rows in place, unless this batch was taken before."""

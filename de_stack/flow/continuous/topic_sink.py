@@ -37,6 +37,11 @@ class TopicSink:
     identity: tuple[str, ...]
     modes: frozenset[Mode] = frozenset(("append", "update"))
 
+    @property
+    def takes(self) -> list[str]:
+        """The fields of the stream."""
+        return [field.name for field in self.stream.fields]
+
     def target(self, settings: Settings) -> str:
         """`kafka stocks.averages.v1`."""
         return f"kafka {settings.names.topic(*self.stream.topic)}"
