@@ -1,4 +1,4 @@
-"""W3: averages over sliding windows of 1 M trades, against DuckDB, plain Spark, quixstreams.
+"""W3: averages over sliding windows of 1 M trades, against DuckDB, Spark's settings, quixstreams.
 
 Belongs here: the rounds, the ratios, the latency. Does not belong here: the topic
 (`averages_topic`), the peers (`averages_spark`, `_offline`, `_quix`), the checks
