@@ -22,8 +22,8 @@ def _moment(value: Any, headers: Any, timestamp: float, kind: Any) -> int:  # no
 
 
 def main() -> None:
-    from quixstreams import Application
-    from quixstreams.dataframe.windows import aggregations
+    from quixstreams import Application  # type: ignore[import-not-found]
+    from quixstreams.dataframe.windows import aggregations  # type: ignore[import-not-found]
 
     bootstrap, source, target, count, state = sys.argv[1:]
     late, left = 0, int(count)

@@ -135,7 +135,7 @@ class Ours:
         self.topic, self.number = topic, 0
         self.stream = load_stream(".".join(ENTITY))
         home = Path(os.environ["DE_STACK_HOME"])
-        self.server = next(row.pid for row in rows(home) if row.name == "spark")
+        self.server = next(row.pid for row in rows(home) if row.name == "spark" and row.pid)
         self.spark: Any = None
         self._next()
 
@@ -267,7 +267,7 @@ def _settings(topic: str, namespace: str) -> Any:
     from de_stack.settings import Settings
 
     class OneTopic(Names):
-        def topic(self, domain: str, entity: str) -> str:  # noqa: ARG002
+        def topic(self, domain: str, entity: str, version: int | None = None) -> str:  # noqa: ARG002
             return topic
 
     class OfOneTopic(Settings):

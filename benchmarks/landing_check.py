@@ -41,7 +41,8 @@ def bronze(uri: str) -> Content:
     codes = _query(
         uri, "select split_part(error, ':', 1), count(*) from t where error is not null group by 1"
     )
-    return Content(*found[:3], tuple(sorted(codes)), (int(found[3]), int(found[4])))
+    rows, places, total, digest, digests = found
+    return Content(rows, places, total, tuple(sorted(codes)), (int(digest), int(digests)))
 
 
 def plain(uri: str) -> tuple[int, int]:

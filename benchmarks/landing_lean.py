@@ -81,7 +81,7 @@ def batches(bootstrap: str, topic: str, topic_id: str) -> Iterator[pa.RecordBatc
             except (msgspec.DecodeError, TypeError):
                 pass
             outcome = explain(value, epoch + timedelta(milliseconds=stamps[row]))
-            records.append(outcome.record and Measure(**outcome.record))
+            records.append(Measure(**outcome.record) if outcome.record else None)
             errors.append(outcome.error)
         yield _rows(
             messages, topic, topic_id, stream.version, values, stamps, headers, records, errors
@@ -132,10 +132,10 @@ def _rows(
         "partition": pa.array(partition, pa.int32()),
         "offset": pa.array(offset, pa.int64()),
         "broker_time": broker,
-        "ingest_hour": pc.floor_temporal(broker, unit="hour"),
+        "ingest_hour": _hour(broker),
         "event_id": pa.array(ids, pa.string()),
         "event_time": times,
-        "event_hour": pc.floor_temporal(times, unit="hour"),
+        "event_hour": _hour(times),
         "error": pa.array(errors, pa.string()),
         "contract_version": pa.repeat(version, n),
         "key": pa.array([m.key() for m in messages], pa.binary()),
@@ -147,12 +147,17 @@ def _rows(
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
+def _hour(times: Any) -> Any:
+    # Arrow makes its functions at run time: pyright knows none of them.
+    return pc.floor_temporal(times, unit="hour")  # type: ignore[attr-defined]
+
+
 def land(bootstrap: str, topic: str, topic_id: str, table: str) -> dict[str, float]:
     from deltalake import write_deltalake
 
     from de_stack.flow.tables import BRONZE_STATS
 
-    parts = dict.fromkeys(("write and commit", "fetch and decode"), 0.0)
+    parts: dict[str, float] = {"write and commit": 0.0, "fetch and decode": 0.0}
     stats = {"delta.dataSkippingStatsColumns": ",".join(BRONZE_STATS)}
     held: list[pa.RecordBatch] = []
 

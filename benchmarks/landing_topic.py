@@ -42,7 +42,7 @@ def make(settings: Settings, topic: str, messages: int) -> float:
     size = 0
     for number, (key, value) in enumerate(_messages(messages)):
         size += len(value or b"")
-        headers = [("ce_id", b"%032x" % number)]
+        headers: list[tuple[str, str | bytes | None]] = [("ce_id", b"%032x" % number)]
         while True:
             try:
                 producer.produce(topic, value, key, number % PARTITIONS, headers=headers)

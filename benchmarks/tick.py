@@ -79,8 +79,10 @@ def published(settings: Any) -> int:
             None,
         ):
             return 0
-        row = connection.execute("select coalesce(sum(count), 0) from telemetry.stats_measures")
-        return int(row.fetchone()[0])
+        ((total,),) = connection.execute(
+            "select coalesce(sum(count), 0) from telemetry.stats_measures"
+        ).fetchall()
+        return int(total)
 
 
 def timeline(since: float) -> list[str]:
