@@ -7,7 +7,7 @@ Does not belong here: our own rules for what a stream needs (`load.py`, `fields.
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,9 +43,19 @@ def read(path: Path) -> OpenDataContractStandard:
         ContractError: it cannot be read, or is not what ODCS allows; with field and reason.
     """
     try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ContractError(path, "file", f"not readable YAML: {error}") from error
+    return _contract(path, text)
+
+
+# Streams and day files are looked for in every file: the same text twice.
+@lru_cache(maxsize=32)
+def _contract(path: Path, text: str) -> OpenDataContractStandard:
+    try:
         # The loader is a SafeLoader: it makes plain data only.
-        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raw = yaml.load(text, _Loader)  # noqa: S506
+    except (yaml.YAMLError, RecursionError) as error:
         raise ContractError(path, "file", f"not readable YAML: {error}") from error
     if not isinstance(raw, dict):
         raise ContractError(path, "file", "not a mapping")
