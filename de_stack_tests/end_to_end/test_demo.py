@@ -77,7 +77,7 @@ def wait_for_a_run(settings: Settings) -> None:
 def test_the_demo_shows_statistics_and_every_accepted_row_arrives_even_after_kill_9_of_everything(
     demo, stack
 ) -> None:
-    shown = demo("demo", "--deadline", "600", timeout=900)
+    shown = demo("demo", "--deadline", "300", timeout=900)
     assert shown.returncode == 0, shown.stdout[-3000:] + shown.stderr[-3000:]
     for word in ("press-0", "temperature", "http://127.0.0.1:", "down"):
         assert word in shown.stdout, f"{word!r} is not in the demo's output"

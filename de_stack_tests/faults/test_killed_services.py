@@ -24,9 +24,8 @@ from de_stack_tests.seeds import share
 pytestmark = pytest.mark.alone
 
 HOURS = 12
-# Spark's client may wait for a server that is gone for half a minute, and for one that starts: a
-# minute in all, and twice that where others have the machine.
-LONGEST_S = 120
+# Spark's client may wait for a server that is gone for half a minute, and for one that starts.
+LONGEST_S = 60
 
 
 @pytest.fixture

@@ -193,7 +193,7 @@ def test_a_run_that_dies_with_its_code_server_before_it_began_costs_seconds(
     failed = dg.RunsFilter(run_ids=[run_id], statuses=[dg.DagsterRunStatus.FAILURE])
     why = "the run has not failed"
     # Dagster itself gives a run up that has not started within three minutes.
-    until(lambda: instance.get_run_ids(failed) == [run_id], 150, why, lambda: story(live))
+    until(lambda: instance.get_run_ids(failed) == [run_id], 90, why, lambda: story(live))
     settled(account)
 
 

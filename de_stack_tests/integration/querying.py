@@ -27,7 +27,6 @@ from typing import Any
 from de_stack.contracts import load_stream
 from de_stack.flow.continuous.batches import Batches, History
 from de_stack.flow.ledger_schema import ensure_schema
-from de_stack.local.streams import SERVICE as STREAMS
 from de_stack.resources.kafka import client_options, ensure_topics
 from de_stack.setting_sources import ADDRESSES
 from de_stack.settings import Settings
@@ -379,7 +378,6 @@ def stop(place: Place) -> str:
     before = len(place.log.read_text(errors="replace"))
     process, began = place.processes[-1], time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(40) == 0, place.said()
-    # Then supervisord would kill it.
-    assert time.monotonic() - began < STREAMS.stop_seconds
+    assert process.wait(25) == 0, place.said()
+    assert time.monotonic() - began < 20
     return place.log.read_text(errors="replace")[before:]
