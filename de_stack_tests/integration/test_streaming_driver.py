@@ -66,7 +66,7 @@ def test_a_checkpoint_has_no_file_that_a_kill_can_part_from_its_checksum(driver:
 
 
 def test_the_state_of_a_batch_that_comes_again_takes_the_place_of_the_first(driver: Ended) -> None:
-    names = files(driver.checkpoint.parent / "twice")
+    names = files(driver.checkpoint.parent / "twice" / "checkpoint")
     assert {"2.changelog", "2"} <= set(names), driver.printed.stderr[-3000:]
     # Where it does not, Spark leaves it beside the first and says nothing.
     assert not [name for name in names if name.endswith((".tmp", ".crc"))]
