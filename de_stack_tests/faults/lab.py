@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import random
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from de_stack.settings import Settings
 from de_stack_tests.faults import naive
 from de_stack_tests.faults.account import Account
 from de_stack_tests.faults.worker import Outcome, Worker, work
+from de_stack_tests.kills import kill_pids
 from de_stack_tests.sessions import close_session
 
 
@@ -53,16 +53,14 @@ def kill(settings: Settings, service: str) -> None:
     if service == "spark":
         close_session()
     if service == "code_server":
-        os.kill(pid_of(settings, service) or 0, signal.SIGKILL)
+        pid = pid_of(settings, service)
+        assert pid, f"{service} does not run"
+        kill_pids([pid])
         return
     data = postgres.data(local.site_of(settings.home))
     pids = [p for p, name in processes.of_stack(settings.home, data).items() if name == service]
     assert pids, f"{service} does not run"
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue  # A child that went with its parent.
+    kill_pids(pids)
 
 
 class Lab(Account):
@@ -160,4 +158,5 @@ class Reader(threading.Thread):
 
     def end(self) -> None:
         self._over.set()
-        self.join(30)
+        if self.ident is not None:
+            self.join(30)

@@ -6,7 +6,6 @@ It has a home of its own, below a folder that only its owner may enter, as a hom
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from de_stack.local import (
 )
 from de_stack.local.stack import down, site_of, up
 from de_stack.settings import Settings
+from de_stack_tests.kills import kill_pids
 
 SERVICES = ("postgres", "kafka", "spark")
 TOPIC = "life.probe"
@@ -112,8 +112,7 @@ def test_as_root_a_private_home_puts_postgres_where_its_account_can_go(home: Pat
 def test_each_killed_service_is_started_again_by_the_supervisor_or_by_up(home: Path) -> None:
     before = {name: pid_of(home, name) for name in SERVICES}
     ports = dict(site_of(home).ports)
-    for pid in before.values():
-        os.kill(pid, signal.SIGKILL)
+    kill_pids(before.values())
     up(SERVICES)
     after = {name: pid_of(home, name) for name in SERVICES}
     assert all(after[name] not in (0, before[name]) for name in SERVICES)
@@ -123,10 +122,8 @@ def test_each_killed_service_is_started_again_by_the_supervisor_or_by_up(home: P
 
 
 def test_after_kill_9_of_everything_up_heals(home: Path) -> None:
-    for pid, name in family(home).items():
-        # Spark stays as an orphan: nobody is left who knows it.
-        if name != "spark":
-            os.kill(pid, signal.SIGKILL)
+    # Spark stays as an orphan: nobody is left who knows it.
+    kill_pids(pid for pid, name in family(home).items() if name != "spark")
     (orphan,) = {pid for pid, name in family(home).items() if name == "spark"}
     assert [row.name for row in status.rows(home) if row.is_wrong] == list(SERVICES)
     said: list[str] = []
