@@ -28,15 +28,13 @@ def reparse(
     One commit per ingest day; event hours that lost or got rows become pending. Meanwhile nobody
     else reparses or sends letters again: whoever comes second is told who is at it.
     """
-    from dagster_pyspark import LazyPySparkResource
-
     from de_stack.contracts import load_stream
     from de_stack.flow.reparse import reparse as again
-    from de_stack.resources.spark import session_config
+    from de_stack.orchestration.session import LastingSession
     from de_stack.settings import Settings
 
     settings = Settings()
-    spark = LazyPySparkResource(spark_config=session_config(settings))
+    spark = LastingSession(settings)
     by, contract = f"reparse by {getpass.getuser()}", load_stream(stream)
     days = again(
         settings, contract, lambda: spark.spark_session, by, _utc(first), _utc(last), dry_run

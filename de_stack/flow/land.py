@@ -52,6 +52,11 @@ class Landing:
 def waiting(settings: Settings, stream: Stream, deadline_ms: int = 2000) -> int:
     """Offsets between what has landed and the end of the topic. Reads offsets and the ledger only.
 
+    Args:
+        settings: where topic and ledger are.
+        stream: the contract.
+        deadline_ms: how long the broker is asked; a tick must not wait for it, others may.
+
     Raises:
         PermanentFailure: the topic is not there, or a landing would refuse it.
     """

@@ -28,6 +28,7 @@ _SECRET = frozenset(
     }
 )
 _POLL_SECONDS = 0.05
+_BUSY_SECONDS = 10.0
 _SAY_EVERY_SECONDS = 5.0
 
 
@@ -80,12 +81,13 @@ class Starter:
         began = time.monotonic()
         service.workdir(site).mkdir(parents=True, exist_ok=True)
         spec, digest = self._spec(service)
-        info = supervisor.processes(site.home).get(name, {})
-        if info.get("state") in supervisor.ALIVE:
+        if self._info(name).get("state") in supervisor.ALIVE:
             known = supervisor.configured_digest(site, name)
-            if digest == known and not self._missing(service, info["pid"]):
+            if digest == known and self._answers(service):
                 wait_for_others()
                 self._finish(service)
+                return None
+            if self._cancelled.is_set():
                 return None
             self._say(
                 f"{name}: restarting (its settings or its code changed, or it does not answer)"
@@ -162,6 +164,22 @@ class Starter:
     def _ports(self, service: Service) -> list[int]:
         return [self._site.ports[name] for name in service.ports]
 
+    def _info(self, name: str) -> dict[str, Any]:
+        return supervisor.processes(self._site.home).get(name, {})
+
+    def _answers(self, service: Service) -> bool:
+        """True when a service that runs is ready, or is so within seconds.
+
+        One look is not enough to stop it: it may be busy, or supervisord has just begun it again.
+        """
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while (info := self._info(service.name)).get("state") in supervisor.ALIVE:
+            if not self._missing(service, info.get("pid", 0)):
+                return True
+            if self._cancelled.wait(_POLL_SECONDS) or time.monotonic() > deadline:
+                break
+        return False
+
     def _missing(self, service: Service, pid: int) -> str:
         """What a service lacks; empty when it is ready. Who answers for it must be it."""
         if not pid:
@@ -177,7 +195,7 @@ class Starter:
         began = said = time.monotonic()
         first_pid = 0
         while True:
-            info = supervisor.processes(site.home).get(name, {})
+            info = self._info(name)
             pid = info.get("pid", 0)
             first_pid = first_pid or pid
             died = info.get("state") in supervisor.DEAD or (pid and pid != first_pid)

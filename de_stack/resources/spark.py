@@ -83,6 +83,10 @@ def check_reachable(settings: Settings, timeout_s: float = 2.0) -> None:
 def open_session(settings: Settings, session: Callable[[], SparkSession]) -> SparkSession:
     """The session, with a client that gives a server up after seconds instead of ten minutes.
 
+    Args:
+        settings: where Spark is.
+        session: gives a session, and another one when that was stopped.
+
     Raises:
         PermanentFailure: no address is set.
         TransientFailure: nobody listens there.
@@ -92,13 +96,36 @@ def open_session(settings: Settings, session: Callable[[], SparkSession]) -> Spa
         # Without it the workers run whatever is called `python3`, in which msgspec may not be.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         return session()
-    spark = session()
+    spark = _patient(session())
+    if _has_ended(spark):
+        # Its client does not notice, and would fail at every later call of this process.
+        spark.stop()
+        spark = _patient(session())
+    return spark
+
+
+def _patient(spark: SparkSession) -> SparkSession:
+    """About 8 s in all: a server that restarts is back by then, or the run should fail."""
     from pyspark.sql.connect.client.retries import DefaultPolicy
 
-    # About 8 s in all: a server that restarts is back by then, or the run should fail.
     policy = DefaultPolicy(max_retries=8, initial_backoff=100, max_backoff=1500, jitter=100)
     spark.client.set_retry_policies([policy])  # type: ignore[attr-defined]
     return spark
+
+
+def _has_ended(spark: SparkSession) -> bool:
+    """True when the server knows the session no more: it was idle for long, or is another server.
+
+    Whatever else the server says is for the call that is meant to work.
+    """
+    from pyspark.errors import PySparkException
+
+    try:
+        # The version, too, is asked for, but once.
+        spark.conf.get("spark.sql.session.timeZone")
+    except PySparkException as error:
+        return "[INVALID_HANDLE." in str(error)
+    return False
 
 
 def is_away(error: Exception) -> bool:

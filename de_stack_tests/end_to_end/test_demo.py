@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from de_stack.settings import Settings
+from de_stack_tests.kills import kill_pids
 from de_stack_tests.sessions import close_session
 
 pytestmark = pytest.mark.alone
@@ -48,15 +49,15 @@ def demo(stack: Settings):  # noqa: ANN201
 def kill_everything(home: Path) -> int:
     """SIGKILL to every process of the stack, supervisord included."""
     close_session()
-    mark, killed = f"{home}:", 0
+    mark, found = f"{home}:", []
     for process in psutil.process_iter():
         try:
             if process.environ().get("DE_STACK_SERVICE", "").startswith(mark):
-                process.kill()
-                killed += 1
+                found.append(process.pid)
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue
-    return killed
+    kill_pids(found)
+    return len(found)
 
 
 def wait_for_a_run(settings: Settings) -> None:

@@ -221,6 +221,12 @@ def moves(place: Place, before: dict[str, int | None]) -> bool:
     )
 
 
+def begun_after(place: Place, size: int, query: str) -> bool:
+    """True when a host has said, after so many bytes of the log, that it has begun a query."""
+    said = place.log.read_bytes()[size:].decode(errors="replace").splitlines()
+    return any("query begun" in line and f"query={query} " in line for line in said)
+
+
 @pytest.mark.parametrize(
     ("query", "moment"),
     [
@@ -264,10 +270,14 @@ def test_a_death_between_the_sinks_commit_and_the_checkpoints_repeats_a_batch_an
 def test_two_hosts_at_once_do_no_harm_and_the_one_that_is_left_goes_on(place: Place) -> None:
     """Their lock is out of force, as for a host that slept while its database was restarted."""
     flow = Flow(place.settings, random.Random(7))
-    flow.start()
+    flow.sent += send(place.settings, flow.some(50))
     first = place.host(*ALL, module=HOST, DE_STACK_TEST_UNLOCKED="1")
-    place.until(lambda: moves(place, {}), "batches")
+    place.until_read(flow.sent, *ALL)
+    begun = len(place.log.read_bytes())
     second = place.host(*ALL, module=HOST, DE_STACK_TEST_UNLOCKED="1")
+    # The trades end some time: on a slow machine before a second host is at work.
+    place.until(lambda: all(begun_after(place, begun, q) for q in ALL), "the second begins")
+    flow.start()
     # One sees that the other has written what it was about to write; Spark says so of its files.
     detected = "Multiple streaming jobs detected"
     place.until(lambda: detected in place.log.read_text(errors="replace"), "both at work")

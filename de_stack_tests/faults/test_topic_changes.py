@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -127,6 +128,14 @@ def test_a_topic_made_anew_lands_from_its_beginning_after_a_person_said_so(
     assert counts.count(settings, STREAM).bronze == 12
 
 
+def until_grown(settings: Settings, topic: str, partitions: int) -> None:
+    """The broker tells of new partitions a moment after it has made them."""
+    deadline = time.monotonic() + 20
+    while (state := Kafka(settings).topic_state(topic)) is None or len(state.end) < partitions:
+        assert time.monotonic() < deadline, f"{topic} has not grown"
+        time.sleep(0.1)
+
+
 @pytest.mark.naive("partitions_stay_as_they_are")
 def test_new_partitions_are_landed_from_their_first_offset(settings, landed) -> None:
     send(settings, 3)
@@ -134,6 +143,7 @@ def test_new_partitions_are_landed_from_their_first_offset(settings, landed) -> 
     topic = settings.names.topic("telemetry", "measures")
     with Kafka(settings).admin("grow in a test") as client:
         client.create_partitions({topic: 6})
+    until_grown(settings, topic, 6)
     producer = KafkaProducer(**client_options(settings))
     value = json.dumps(measure("b", 1.0, datetime.now(UTC))).encode()
     for partition in range(6):
@@ -171,6 +181,7 @@ def test_what_an_open_transaction_wrote_lands_when_it_is_committed_and_never_whe
     aborted.abort_transaction()
     open_one.close()
     aborted.close()
+    until_committed(settings)
     landing = landed()
     assert landing.rows == 0
     assert land.waiting(settings, STREAM) == 0

@@ -54,6 +54,7 @@ def letters(settings: Settings, only_open: bool = True) -> list[Letter]:
 
 
 def topic_messages(settings: Settings) -> list[Message]:
+    until_committed(settings)
     state = Kafka(settings).topic_state(settings.names.topic("telemetry", "measures"))
     assert state is not None
     return list(read_range(settings, state.topic, state.begin, state.end))

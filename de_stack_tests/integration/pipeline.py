@@ -151,12 +151,11 @@ def materialize(
 
 def session(settings: Settings) -> Callable[[], Any]:
     """What gives the flow its Spark session."""
-    from dagster_pyspark import LazyPySparkResource
+    from de_stack.orchestration.session import LastingSession
+    from de_stack.resources.spark import open_session
 
-    from de_stack.resources.spark import session_config
-
-    resource = LazyPySparkResource(spark_config=session_config(settings))
-    return lambda: resource.spark_session
+    lasting = LastingSession(settings)
+    return lambda: open_session(settings, lambda: lasting.spark_session)
 
 
 def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:

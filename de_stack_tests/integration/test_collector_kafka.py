@@ -111,7 +111,9 @@ def test_a_collector_that_is_told_to_stop_finishes_what_it_took_in(
     threads = [threading.Thread(target=post, args=(f"t{n}",)) for n in range(4)]
     for thread in threads:
         thread.start()
-    time.sleep(1.0)
+    deadline = time.monotonic() + 60
+    while len(accepted) <= 100 and time.monotonic() < deadline:
+        time.sleep(0.05)
     with frozen_broker(stack):
         # Each request waits for Kafka now: what the signal finds is not acknowledged yet.
         time.sleep(1.0)

@@ -131,16 +131,16 @@ def test_spark_is_in_utc_and_writes_delta(stack: Settings, tmp_path: Path) -> No
         spark.stop()
 
 
-def test_a_second_command_on_the_same_home_waits_for_the_first(stack: Settings) -> None:
+def test_a_second_command_on_the_same_home_waits_for_the_first(tmp_path: Path) -> None:
     import threading
 
     from de_stack.local import state
 
     said: list[str] = []
-    with state.locked(stack.home, said.append):
+    with state.locked(tmp_path, said.append):
 
         def second() -> None:
-            with state.locked(stack.home, said.append):
+            with state.locked(tmp_path, said.append):
                 said.append("second")
 
         thread = threading.Thread(target=second)

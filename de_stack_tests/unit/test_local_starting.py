@@ -14,7 +14,16 @@ from typing import Any
 
 import pytest
 
-from de_stack.local import home_folder, own_code, ports, processes, stack, state, supervisor
+from de_stack.local import (
+    home_folder,
+    own_code,
+    ports,
+    processes,
+    stack,
+    starting,
+    state,
+    supervisor,
+)
 from de_stack.local.service import Service, Site
 from de_stack.local.starting import Starter
 
@@ -128,6 +137,30 @@ def test_who_reads_our_code_is_restarted_when_it_has_changed(
         Starter(site, threading.Event(), said.append).bring_up(service)
     assert (notes.asked.count("begin reader"), notes.asked.count("begin echo")) == (2, 1)
     assert any(line.startswith("reader: restarting (its settings or its code") for line in said)
+
+
+@pytest.mark.parametrize(("looks", "stops"), [(3, 0), (10_000, 1)])
+def test_who_is_busy_for_a_moment_is_left_alone_and_who_never_answers_is_begun_again(
+    site: Site, notes: Notes, monkeypatch: pytest.MonkeyPatch, looks: int, stops: int
+) -> None:
+    monkeypatch.setattr(starting, "_BUSY_SECONDS", 0.3)
+    said: list[str] = []
+    missing: list[str] = []
+
+    def probe(_site: Site) -> str:
+        return missing.pop() if missing else ""
+
+    service = a_service(probe=probe)
+    Starter(site, threading.Event(), said.append).bring_up(service)
+    missing += ["an answer"] * looks
+    begin = notes.asked.count("begin echo")
+    monkeypatch.setattr(
+        supervisor, "stop", lambda *_: (missing.clear(), notes.asked.append("stop"))
+    )
+    took = Starter(site, threading.Event(), said.append).bring_up(service)
+    assert notes.asked.count("stop") == stops
+    assert notes.asked.count("begin echo") == begin + stops
+    assert (took is not None) == bool(stops)
 
 
 def test_code_is_what_is_loaded_and_not_what_was_made_of_it(
