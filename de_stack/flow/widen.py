@@ -46,11 +46,12 @@ def widen(
     named = ", ".join(lacking)
     listed = ", ".join(f"{_quoted(name)} {kind}" for name, kind in lacking.items())
     _, metadata = commits.envelope("maintain", run_id, added=list(lacking))
-    session = open_session(settings, spark)
     statement = f"ALTER TABLE delta.`{path(table.uri)}` ADD COLUMNS ({listed})"
     try:
-        with asking(settings, f"add {named} to {table.table_id}"), saying(session, metadata):
-            session.sql(statement).collect()
+        with asking(settings, f"add {named} to {table.table_id}"):
+            session = open_session(settings, spark)
+            with saying(session, metadata):
+                session.sql(statement).collect()
     except PySparkException:
         if _missing(lake, table):
             raise

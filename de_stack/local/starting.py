@@ -173,8 +173,9 @@ class Starter:
         One look is not enough to stop it: it may be busy, or supervisord has just begun it again.
         """
         deadline = time.monotonic() + _BUSY_SECONDS
-        while (info := self._info(service.name)).get("state") in supervisor.ALIVE:
-            if not self._missing(service, info.get("pid", 0)):
+        # Without a process it is one that ends again and again.
+        while (pid := self._info(service.name).get("pid", 0)) != 0:
+            if not self._missing(service, pid):
                 return True
             if self._cancelled.wait(_POLL_SECONDS) or time.monotonic() > deadline:
                 break

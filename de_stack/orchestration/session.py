@@ -35,7 +35,11 @@ class LastingSession:
         from dagster_pyspark import LazyPySparkResource
 
         # Of the two kinds only Connect's says so.
-        if self._lazy is None or getattr(self._lazy.spark_session, "is_stopped", False):
+        if self._lazy and getattr(self._lazy.spark_session, "is_stopped", False):
+            # Where its client has closed it by itself, it would stay the process's session.
+            self._lazy.spark_session.stop()
+            self._lazy = None
+        if self._lazy is None:
             self._lazy = LazyPySparkResource(spark_config=self._config)
         return self._lazy.spark_session
 

@@ -100,6 +100,7 @@ def open_session(settings: Settings, session: Callable[[], SparkSession]) -> Spa
     if _has_ended(spark):
         # Its client does not notice, and would fail at every later call of this process.
         spark.stop()
+        check_reachable(settings)
         spark = _patient(session())
     return spark
 
@@ -116,7 +117,8 @@ def _patient(spark: SparkSession) -> SparkSession:
 def _has_ended(spark: SparkSession) -> bool:
     """True when the server knows the session no more: it was idle for long, or is another server.
 
-    Whatever else the server says is for the call that is meant to work.
+    Raises:
+        PySparkException: the server says something else, or nothing; callers are `asking`.
     """
     from pyspark.errors import PySparkException
 
@@ -124,7 +126,10 @@ def _has_ended(spark: SparkSession) -> bool:
         # The version, too, is asked for, but once.
         spark.conf.get("spark.sql.session.timeZone")
     except PySparkException as error:
-        return "[INVALID_HANDLE." in str(error)
+        # Of another server the client learns it first, and then fails to ask for details.
+        if spark.is_stopped or "[INVALID_HANDLE." in str(error):  # type: ignore[attr-defined]
+            return True
+        raise
     return False
 
 

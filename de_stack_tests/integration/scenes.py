@@ -119,7 +119,9 @@ def a_scene(stack: Settings, folder: Path) -> Iterator[Scene]:
 
 def broker_pid(stack: Settings) -> int:
     """Process id of the broker; `status` would measure the memory of all services first."""
-    return supervisor.processes(stack.home)["kafka"]["pid"]
+    pid = supervisor.processes(stack.home)["kafka"]["pid"]
+    assert pid, "the broker does not run"
+    return pid
 
 
 @contextmanager
