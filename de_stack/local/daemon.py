@@ -17,7 +17,7 @@ _OLDEST_BEAT_SECONDS = 90
 
 def _command(site: Site) -> list[str]:
     workspace = str(dagster_home.workspace(site))
-    return [sys.executable, "-m", "dagster._daemon", "run", "-w", workspace]
+    return [sys.executable, "-m", "de_stack.local.dagster_daemon", "run", "-w", workspace]
 
 
 def _probe(site: Site) -> str:
