@@ -42,8 +42,6 @@ from de_stack_tests.integration.pipeline import (
 from de_stack_tests.seeds import SEEDS
 from de_stack_tests.sessions import close_session
 
-pytestmark = pytest.mark.timeout(900)
-
 STREAM = load_stream("telemetry.measures")
 HOUR = partitions.floor(datetime.now(UTC), "hour") - timedelta(hours=2)
 # What is left of the commit file.
