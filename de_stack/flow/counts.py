@@ -25,7 +25,6 @@ from de_stack.flow.letter_shelf import headers_of, position_of
 from de_stack.flow.letters import repeats
 from de_stack.flow.refine import silver
 from de_stack.naming import split_asset
-from de_stack.resources.kafka import DEADLINE_MS
 from de_stack.resources.lake import Lake
 from de_stack.resources.postgres import Postgres
 
@@ -80,7 +79,7 @@ def count(settings: Settings, stream: Stream) -> Counts:
     lake, ledger, names = Lake(settings), Ledger(settings), settings.names
     raw, typed = bronze(settings, stream), silver(settings, stream)
     # What is under way is read before the rows: whatever moves in between was seen as under way.
-    ahead = waiting(settings, stream, DEADLINE_MS)
+    ahead = waiting(settings, stream)
     for table in (raw, typed):
         commits.reconcile(lake, ledger, table)
     served, column = stream.accounted_in

@@ -26,7 +26,7 @@ from de_stack.flow.ledger import Landed, Ledger
 from de_stack.flow.widen import widen
 from de_stack.flow.write_slice import write_slice
 from de_stack.logs import line
-from de_stack.resources.kafka import Kafka, TopicState
+from de_stack.resources.kafka import DEADLINE_MS, Kafka, TopicState
 from de_stack.resources.lake import Lake
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Landing:
     hours: dict[datetime, int] = field(default_factory=dict)
 
 
-def waiting(settings: Settings, stream: Stream, deadline_ms: int = 2000) -> int:
+def waiting(settings: Settings, stream: Stream, deadline_ms: int = DEADLINE_MS) -> int:
     """Offsets between what has landed and the end of the topic. Reads offsets and the ledger only.
 
     Args:

@@ -27,7 +27,6 @@ from de_stack.flow.ledger import Ledger
 from de_stack.flow.letter_ledger import LetterLedger
 from de_stack.flow.refine import silver
 from de_stack.resources import accepted as counter
-from de_stack.resources.kafka import DEADLINE_MS
 from de_stack.resources.lake import Lake
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ def accepted(settings: Settings, stream: Stream) -> Accepted:
         return Accepted(total, reason="the topic was made anew: nobody knows what it still held")
     gone = sum(gap.last + 1 - gap.first for gaps in lost.values() for gap in gaps)
     try:
-        under_way = waiting(settings, stream, DEADLINE_MS)
+        under_way = waiting(settings, stream)
     except Failure as failure:
         # The landing says it louder, and rows that are safe must not fail for it.
         return Accepted(total, reason=str(failure))

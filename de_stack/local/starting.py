@@ -172,11 +172,14 @@ class Starter:
 
         One look is not enough to stop it: it may be busy, or supervisord has just begun it again.
         """
-        deadline = time.monotonic() + _BUSY_SECONDS
+        deadline, told = time.monotonic() + _BUSY_SECONDS, False
         # Without a process it is one that ends again and again.
         while (pid := self._info(service.name).get("pid", 0)) != 0:
             if not self._missing(service, pid):
                 return True
+            if not told:
+                self._say(f"{service.name}: does not answer; it has {_BUSY_SECONDS:.0f} s to do so")
+                told = True
             if self._cancelled.wait(_POLL_SECONDS) or time.monotonic() > deadline:
                 break
         return False

@@ -34,6 +34,8 @@ _UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+# Of the broker: a tick that meets none ends, the next one asks again.
+_DEADLINE_MS = 2000
 # Not with the hour, when sensors have most to do.
 _HOURLY = "41 * * * *"
 
@@ -131,7 +133,7 @@ def land_sensor(stream: Stream) -> dg.SensorDefinition:
     key = dg.AssetKey(naming.asset_key(stream.domain, "bronze", stream.entity))
 
     def ask(settings: Settings) -> dg.RunRequest | str:
-        count = waiting(settings, stream)
+        count = waiting(settings, stream, _DEADLINE_MS)
         if not count:
             return "nothing new in Kafka"
         now = partitions.floor(datetime.now(UTC), stream.grain)

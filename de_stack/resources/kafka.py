@@ -7,7 +7,8 @@ done with offsets (`flow.land`), producing (`sources`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 DEADLINE_MS = 10_000
 _UNKNOWN = 3  # UNKNOWN_TOPIC_OR_PARTITION
+_ELECTION_PAUSE_S = 0.1
 _RIGHTS = "allow us DescribeConfigs and AlterConfigs of the topic; the values are the contract's"
 
 
@@ -92,7 +94,16 @@ class Kafka:
         """Id, first offsets and last stable offsets of a topic; None if there is no such topic.
 
         The end is the last stable offset, not the high watermark: what an open transaction wrote
-        cannot be read yet and must not be counted as landed.
+        cannot be read yet and must not be counted as landed. Partitions that have no leader for a
+        moment (an election; a broker that slept, with its laptop say) are waited for.
+
+        Args:
+            topic: its whole name.
+            deadline_ms: how long a broker, and after it leaders, are waited for.
+
+        Raises:
+            TransientFailure: no broker answered in time, or a partition stayed without a leader.
+            PermanentFailure: the broker refused us.
         """
         from kafka.admin import OffsetSpec  # type: ignore[attr-defined]
         from kafka.structs import TopicPartition
@@ -104,9 +115,16 @@ class Kafka:
                 return None
             _check(info, tried)
             parts = [TopicPartition(topic, p["partition_index"]) for p in info["partitions"]]
-            first = client.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.EARLIEST))
-            last = client.list_partition_offsets(
-                dict.fromkeys(parts, OffsetSpec.LATEST), isolation_level="read_committed"
+            until = time.monotonic() + deadline_ms / 1000
+            first = _led(
+                lambda: client.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.EARLIEST)),
+                until,
+            )
+            last = _led(
+                lambda: client.list_partition_offsets(
+                    dict.fromkeys(parts, OffsetSpec.LATEST), isolation_level="read_committed"
+                ),
+                until,
             )
         return TopicState(
             topic,
@@ -146,6 +164,23 @@ class Kafka:
                 client.create_partitions({topic: partitions})
                 done.append(f"partitions {there} -> {partitions}")
             return done + _agree(client, topic, config)
+
+
+def _led(ask: Callable[[], Any], until: float) -> Any:
+    """What a question to partitions' leaders is answered, once all of them have one.
+
+    kafka-python goes to the broker -1 where there is none, and asks again by itself only where the
+    leader is another one.
+    """
+    from kafka import errors
+
+    while True:
+        try:
+            return ask()
+        except errors.UnknownBrokerIdError as error:  # type: ignore[attr-defined]
+            if time.monotonic() > until:
+                raise errors.LeaderNotAvailableError("partitions have no leader") from error
+            time.sleep(_ELECTION_PAUSE_S)
 
 
 def _check(info: dict[str, Any], tried: str) -> None:

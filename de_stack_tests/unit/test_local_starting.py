@@ -161,6 +161,7 @@ def test_who_is_busy_for_a_moment_is_left_alone_and_who_never_answers_is_begun_a
     assert notes.asked.count("stop") == stops
     assert notes.asked.count("begin echo") == begin + stops
     assert (took is not None) == bool(stops)
+    assert sum("echo: does not answer; it has" in line for line in said) == 1
 
 
 def test_code_is_what_is_loaded_and_not_what_was_made_of_it(
