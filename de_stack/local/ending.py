@@ -32,8 +32,9 @@ def strays(home: Path) -> dict[int, str]:
     Raises:
         TransientFailure: supervisord runs and does not say what it keeps.
     """
-    kept = {name for name, info in supervisor.processes(home).items() if info["pid"]}
+    # In this order: who is begun between two looks is no left-over.
     found = family(home)
+    kept = {name for name, info in supervisor.processes(home).items() if info["pid"]}
     if not supervisor.is_alive(home):
         return found
     return {p: name for p, name in found.items() if name not in kept | {"supervisord"}}

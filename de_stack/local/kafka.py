@@ -74,12 +74,13 @@ def _probe(site: Site) -> str:
     port = site.ports["kafka"]
     if not listens(port):
         return f"{LOOPBACK}:{port}"
-    from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
+
+    from de_stack.resources.kafka_admin import Admin
 
     # The port opens before the broker has registered with its controller.
     try:
-        admin = KafkaAdminClient(bootstrap_servers=f"{LOOPBACK}:{port}", **_DEADLINES)
+        admin = Admin(bootstrap_servers=f"{LOOPBACK}:{port}", **_DEADLINES)
     except KafkaError as error:
         return f"the broker ({type(error).__name__})"
     try:

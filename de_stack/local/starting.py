@@ -29,6 +29,8 @@ _SECRET = frozenset(
 )
 _POLL_SECONDS = 0.05
 _BUSY_SECONDS = 10.0
+# One probe takes up to three: that alone is no news.
+_NEWS_SECONDS = 4.0
 _SAY_EVERY_SECONDS = 5.0
 
 
@@ -172,15 +174,16 @@ class Starter:
 
         One look is not enough to stop it: it may be busy, or supervisord has just begun it again.
         """
-        deadline, told = time.monotonic() + _BUSY_SECONDS, False
+        began, told = time.monotonic(), False
         # Without a process it is one that ends again and again.
         while (pid := self._info(service.name).get("pid", 0)) != 0:
             if not self._missing(service, pid):
                 return True
-            if not told:
+            late = time.monotonic() - began
+            if late > _NEWS_SECONDS and not told:
                 self._say(f"{service.name}: does not answer; it has {_BUSY_SECONDS:.0f} s to do so")
                 told = True
-            if self._cancelled.wait(_POLL_SECONDS) or time.monotonic() > deadline:
+            if self._cancelled.wait(_POLL_SECONDS) or late > _BUSY_SECONDS:
                 break
         return False
 

@@ -75,15 +75,15 @@ class Kafka:
             TransientFailure: no broker answered within the deadline, or the call timed out.
             PermanentFailure: the broker refused us (password, certificate, rights).
         """
-        from kafka import KafkaAdminClient
+        from de_stack.resources.kafka_admin import Admin
 
         client = None
         with understood(self._settings, tried):
             try:
-                client = KafkaAdminClient(
+                client = Admin(
                     **client_options(self._settings),
                     request_timeout_ms=deadline_ms,
-                    bootstrap_timeout_ms=deadline_ms,  # type: ignore[call-arg]
+                    bootstrap_timeout_ms=deadline_ms,
                 )
                 yield client
             finally:

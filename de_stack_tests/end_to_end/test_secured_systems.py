@@ -40,6 +40,8 @@ from de_stack_tests.secured.story import (
 
 # More than any of them waits, on two cores that others use as well; and no endless wait.
 SECONDS = 25
+# A refusal comes after TLS, SCRAM and a delay of the broker, which is one of many programs here.
+PATIENCE_S = 6
 GOOD = BY_DOOR + BY_FILE + BY_GENERATOR + BAD
 
 
@@ -199,14 +201,14 @@ def test_kafka_python_says_in_seconds_why_it_was_not_let_in(
     place: Place, changes: dict[str, Any], kind: type[Failure], said: str
 ) -> None:
     kafka = Kafka(wrong(place, changes))
-    fails_with(kind, said, lambda: kafka.topic_state(STREAM, 2000))
+    fails_with(kind, said, lambda: kafka.topic_state(STREAM, PATIENCE_S * 1000))
 
 
 @pytest.mark.parametrize(("changes", "kind", "said"), CASES)
 def test_librdkafka_says_in_seconds_why_it_was_not_let_in(
     place: Place, changes: dict[str, Any], kind: type[Failure], said: str
 ) -> None:
-    producer = BulkProducer(wrong(place, changes), "send", patience_s=2)
+    producer = BulkProducer(wrong(place, changes), "send", patience_s=PATIENCE_S)
 
     def send() -> None:
         producer.send(STREAM, b"k", b"v", [])
@@ -221,7 +223,7 @@ def test_librdkafka_says_in_seconds_why_it_was_not_let_in(
 def test_a_transaction_and_a_reader_with_a_wrong_password_say_so_too(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_messages, "DEADLINE_MS", 2000)
+    monkeypatch.setattr(kafka_messages, "DEADLINE_MS", PATIENCE_S * 1000)
     settings = wrong(place, PASSWORD)
 
     def send() -> None:

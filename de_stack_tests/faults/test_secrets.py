@@ -55,8 +55,12 @@ def instance(everything: Settings) -> Iterator[dg.DagsterInstance]:
 
 def family(home: Path) -> list[psutil.Process]:
     """Every process of the stack."""
-    found = processes.of_stack(home, postgres.data(local.site_of(home)))
-    return [psutil.Process(pid) for pid in found]
+    found = []
+    for pid in processes.of_stack(home, postgres.data(local.site_of(home))):
+        # A backend of Postgres comes and goes with its client.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.append(psutil.Process(pid))
+    return found
 
 
 def passwords(home: Path) -> list[str]:

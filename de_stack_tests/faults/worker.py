@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-_READY_S, _WORK_S = 120, 150
+_READY_S, _WORK_S, _LOOK_S = 120, 150, 0.1
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
     [
@@ -36,11 +36,15 @@ _FORKS.set_forkserver_preload(
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a worker ended: its exit code (negative: the signal), its last words, its seconds."""
+    """How a worker ended: its exit code (negative: the signal), its last words, its seconds.
+
+    `silent` is the longest time in seconds, after somebody began to wait for it, without a word.
+    """
 
     code: int
     said: str
     seconds: float
+    silent: float
 
     @property
     def is_good(self) -> bool:
@@ -88,7 +92,7 @@ class Worker:
 
     def end(self) -> Outcome:
         """Wait for its end."""
-        self._process.join(_WORK_S)
+        silent = self._wait()
         late = self._process.is_alive()
         if late:
             self._process.kill()
@@ -100,10 +104,23 @@ class Worker:
         self._ours.close()
         code = self._process.exitcode
         assert code is not None
-        done = Outcome(code, said, time.monotonic() - self._began)
+        done = Outcome(code, said, time.monotonic() - self._began, silent)
         if self._began:
-            print(f"worker: {self._step} ended with {done.code} after {done.seconds:.1f} s")
+            print(
+                f"worker: {self._step} ended with {done.code} after {done.seconds:.1f} s, "
+                f"silent for {silent:.1f} s at most"
+            )
         return done
+
+    def _wait(self) -> float:
+        began = heard = time.monotonic()
+        silent, size = 0.0, -1
+        while self._process.is_alive() and time.monotonic() - began < _WORK_S:
+            self._process.join(_LOOK_S)
+            if (now := self._said.stat().st_size) != size:
+                size, heard = now, time.monotonic()
+            silent = max(silent, time.monotonic() - heard)
+        return silent
 
 
 def work(step: str) -> None:

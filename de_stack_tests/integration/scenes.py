@@ -52,8 +52,8 @@ class Scene:
     def collector(self, module: str = "de_stack.sources.collector") -> subprocess.Popen:
         """Start a collector and wait until it is healthy."""
         process = self.start(module)
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
+        until = time.monotonic() + 60
+        while time.monotonic() < until and process.poll() is None:
             try:
                 url = f"{self.env['DE_STACK_COLLECTOR_URL']}/healthz"
                 if httpx.get(url, timeout=5).status_code == 200:

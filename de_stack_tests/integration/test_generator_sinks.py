@@ -238,6 +238,14 @@ def test_a_topic_of_a_stream_that_is_not_there_is_not_made_in_passing(place: Pla
     assert process.returncode == 1
 
 
+def page_of(url: str) -> str:
+    """A page, or why there is none yet."""
+    try:
+        return httpx.get(url, timeout=5).text
+    except httpx.TransportError as error:
+        return repr(error)
+
+
 @pytest.mark.alone
 def test_while_the_broker_is_silent_nothing_is_lost_and_the_same_events_come_again(
     place: Place, stack: Settings
@@ -254,6 +262,8 @@ def test_while_the_broker_is_silent_nothing_is_lost_and_the_same_events_come_aga
     try:
         # Longer than the client tries: its batch has to be sent again by another.
         time.sleep(7)
+        while "sending again" not in (line := process.stderr.readline()):
+            assert line, "it ended, and had not sent anything again"
     finally:
         os.kill(pid, signal.SIGCONT)
     said, errors = process.communicate(timeout=90)
@@ -278,7 +288,7 @@ def test_the_supervised_generator_tells_its_counts_at_the_port_that_status_shows
         rated = [s.name for s in load_all().values() if s.generator_rate is not None]
         until = time.monotonic() + 30
         while True:
-            page = httpx.get(url, timeout=5).text
+            page = page_of(url)
             sent = re.findall(r'generator_sent_total\{stream="(.+)"\} (.+)', page)
             if sent and all(float(number) > 0 for _, number in sent):
                 break

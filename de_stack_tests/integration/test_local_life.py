@@ -19,10 +19,12 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.structs import TopicPartition
 
 from de_stack.local import (
+    ports,
     postgres,
     postgres_files,
     processes,
     registry,
+    stack,
     state,
     status,
     supervisor,
@@ -85,11 +87,11 @@ def test_up_moves_from_a_taken_port_and_says_so(home: Path) -> None:
     preferred = registry.SERVICES["postgres"].ports["postgres"]
     said: list[str] = []
     with closing(socket.socket()) as squatter:
-        try:
-            squatter.bind(("127.0.0.1", preferred))
-            squatter.listen()
-        except OSError:
-            pass  # Another stack has it: as good.
+        # Another stack has it: as good. While its Postgres begins again nobody listens there.
+        with ports.reserving(home, stack._counts_on) as reserve:
+            if reserve(preferred):
+                squatter.bind(("127.0.0.1", preferred))
+                squatter.listen()
         took = up(SERVICES, said.append)
     assert took.keys() == set(SERVICES)
     moved = site_of(home).ports["postgres"]
@@ -123,7 +125,9 @@ def test_each_killed_service_is_started_again_by_the_supervisor_or_by_up(home: P
 
 def test_after_kill_9_of_everything_up_heals(home: Path) -> None:
     # Spark stays as an orphan: nobody is left who knows it.
-    kill_pids(pid for pid, name in family(home).items() if name != "spark")
+    # Who starts them again goes first: a process id says nothing about who is older.
+    rest = {pid: name for pid, name in family(home).items() if name != "spark"}
+    kill_pids(sorted(rest, key=lambda pid: rest[pid] != "supervisord"))
     (orphan,) = {pid for pid, name in family(home).items() if name == "spark"}
     assert [row.name for row in status.rows(home) if row.is_wrong] == list(SERVICES)
     said: list[str] = []

@@ -136,7 +136,11 @@ def test_a_port_that_is_taken_after_it_was_chosen_is_not_believed_to_be_ours_and
         assert f"collector: port {first} is taken by another process, moved to {second}" in said
         url = Settings().need("collector_url")
         assert url.endswith(f":{second}")
-        assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
+        until = time.monotonic() + 30
+        # Its broker has just begun: until it answers in time, health is 503.
+        while (health := httpx.get(f"{url}/healthz", timeout=30)).status_code != 200:
+            assert time.monotonic() < until, health.text
+        assert health.json() == {"status": "ok"}
 
 
 def test_up_gives_up_when_every_port_that_it_chooses_is_taken(

@@ -60,7 +60,7 @@ def machine(site: Site, cores: int) -> dict[str, str]:
 
 
 def start(site: Site, crew: Crew) -> None:
-    """Start all; none is ready yet."""
+    """Start all; the Connect server is not ready yet."""
     spark.SERVICE.prepare(site)
     _events(site).mkdir(parents=True)
     env = spark.SERVICE.environment(site)
@@ -74,6 +74,9 @@ def start(site: Site, crew: Crew) -> None:
         size = ["--cores", "2", "--memory", "2g", "--work-dir", str(_work(site, name))]
         command = [spark_class, f"{deploy}.worker.Worker", *anywhere, *size, master(site)]
         crew.start(name, command, daemon, site.data("spark"))
+    # An application that comes before the second worker has all its executors on the first.
+    for name in WORKERS:
+        crew.wait(name, lambda name=name: _REGISTERED in crew.log(name).read_bytes())
     connect = {
         **machine(site, cores=2),
         "spark.connect.grpc.binding.address": LOOPBACK,
@@ -88,9 +91,7 @@ def start(site: Site, crew: Crew) -> None:
 
 
 def wait(site: Site, crew: Crew) -> None:
-    """Return when the Connect server takes sessions and both workers are the master's."""
-    for name in WORKERS:
-        crew.wait(name, lambda name=name: _REGISTERED in crew.log(name).read_bytes())
+    """Return when the Connect server takes sessions."""
     crew.wait("spark", lambda: listens(site.ports["spark"]))
 
 

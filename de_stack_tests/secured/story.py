@@ -111,17 +111,18 @@ def a_collector(story: Story, name: str, **env: str) -> Iterator[str]:
     command = [sys.executable, "-m", "de_stack.sources.collector", "--port", str(port)]
     process = crew.start(name, command, story.place.env | env)
 
-    def answers() -> bool:
-        try:
-            httpx.get(f"{url}/healthz", timeout=10)
-        except httpx.TransportError:
-            return False
-        return True
-
-    crew.wait(name, answers)
+    crew.wait(name, lambda: _health(url) is not None)
     yield url
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
+
+
+def _health(url: str) -> int | None:
+    """Status code of a collector's health; None while it says nothing."""
+    try:
+        return httpx.get(f"{url}/healthz", timeout=10).status_code
+    except httpx.TransportError:
+        return None
 
 
 def tell(story: Story) -> None:
@@ -158,6 +159,8 @@ def _send(story: Story) -> None:
         story.begin("de-stack", *generate, "--count", str(BY_GENERATOR)),
     ]
     with a_collector(story, "collector") as url:
+        # Three programs begin beside it: until its broker has let it in it says so with 503.
+        story.place.crew.wait("collector", lambda: _health(url) == 200)
         good = story.post(url, [math.cos(i) * 20 for i in range(BY_DOOR)])
         assert {item["status"] for item in good.json()["items"]} == {202}, good.text
         bad = story.post(url, ["hot"] * BAD)

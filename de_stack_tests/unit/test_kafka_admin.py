@@ -1,0 +1,36 @@
+"""What an admin client leaves behind.
+
+Belongs here: clients that no broker answered. Does not belong here: questions to a broker
+(`integration/test_topics_kafka.py`).
+"""
+
+from __future__ import annotations
+
+import gc
+import socket
+import threading
+
+import psutil
+import pytest
+
+from de_stack.failures import TransientFailure
+from de_stack.resources.kafka import Kafka
+from de_stack.settings import Settings
+
+
+def test_a_client_that_no_broker_answered_leaves_no_thread_and_no_socket(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    kafka = Kafka(Settings(profile="external", kafka_bootstrap=f"127.0.0.1:{port}"))
+
+    def ask() -> tuple[int, int]:
+        with pytest.raises(TransientFailure, match="Unable to bootstrap"):
+            kafka.topic_state("t", 100)
+        caplog.clear()  # Its records have errors, and these all that was on the stack.
+        gc.collect()
+        return threading.active_count(), psutil.Process().num_fds()
+
+    first = ask()
+    assert [ask() for _ in range(3)] == [first] * 3
