@@ -138,11 +138,9 @@ class _Watch:
         """
         now = time.monotonic()
         tried = f"wait for the rows of {self._stream.name}"
-        if now - self._began > self._timeout:
-            got = f"after {self._timeout:,.0f} s: {what}"
-            fix = "the rows are safe and go on; the same command waits again, and adds nothing"
-            raise TransientFailure(tried, got, fix, page="still-under-way")
-        if now - self._said >= _SAY_S:
+        is_over = now - self._began > self._timeout
+        # At the end, too: what stands in the way is then why it has taken so long.
+        if is_over or now - self._said >= _SAY_S:
             self._said = now
             say(f"{what} ({now - self._began:.0f} s)")
             for line in self._failed():
@@ -153,6 +151,10 @@ class _Watch:
                 if line not in self._told:
                     self._told.add(line)
                     say(line)
+        if is_over:
+            got = f"after {self._timeout:,.0f} s: {what}"
+            fix = "the rows are safe and go on; the same command waits again, and adds nothing"
+            raise TransientFailure(tried, got, fix, page="still-under-way")
         time.sleep(_LOOK_S)
 
     def _failed(self) -> Iterator[str]:

@@ -77,7 +77,7 @@ def records(settings: Settings, topic: str, **more: Any) -> list[Any]:
     """All messages of a topic, in the order of each partition; `more` for the consumer."""
     from kafka import KafkaConsumer, TopicPartition
 
-    options = {**client_options(settings), "consumer_timeout_ms": 10_000, **more}
+    options = {**client_options(settings), "consumer_timeout_ms": 30_000, **more}
     state = Kafka(settings).topic_state(topic)
     assert state is not None, f"there is no topic {topic}"
     consumer = KafkaConsumer(**options)

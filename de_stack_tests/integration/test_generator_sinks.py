@@ -29,6 +29,7 @@ from de_stack.resources.accepted import accepted_total
 from de_stack.resources.kafka import Kafka, ensure_topics
 from de_stack.resources.kafka_messages import Message, read_range
 from de_stack.settings import Settings
+from de_stack_tests.integration.pipeline import records
 from de_stack_tests.services import REPOSITORY
 
 STREAM = load_all()["telemetry.measures"]
@@ -124,15 +125,14 @@ def place(stack: Settings, tmp_path: Path) -> Iterator[Place]:
         process.communicate()
 
 
-def ids_of(messages: list[Message]) -> list[str]:
+def ids_of(messages: list[Any]) -> list[str]:
     return [(dict(m.headers)["ce_id"] or b"").decode() for m in messages]
 
 
 def test_every_fault_that_the_summary_counts_is_in_kafka_and_is_what_it_says(place: Place) -> None:
-    begun = datetime.now(UTC)
     told = place.generate("--sink", "kafka", "--rate", "1000", "--count", "4000", *FAULTS)
     now = datetime.now(UTC)
-    messages, faults = place.messages(), told["faults"]
+    messages, faults = records(place.settings, place.topic), told["faults"]
     assert len(messages) == told["sent"] == 4000 + faults["duplicate"]
     ids = Counter(ids_of(messages))
     assert len(ids) == 4000
@@ -147,7 +147,8 @@ def test_every_fault_that_the_summary_counts_is_in_kafka_and_is_what_it_says(pla
             assert message.key == decoded.record["source_id"].encode()
             moment = decoded.record["measured_at"]
             hour = moment.replace(minute=0, second=0, microsecond=0)
-            if begun > hour + timedelta(hours=1) + STREAM.allowed_lateness:
+            sent = datetime.fromtimestamp(message.timestamp / 1000, UTC)
+            if sent > hour + timedelta(hours=1) + STREAM.allowed_lateness:
                 late.add(event_id)
     forms = told["malformed_forms"]
     assert codes == {

@@ -1,6 +1,7 @@
 """The ledger's schema on a real Postgres: made, adopted, never taken back."""
 
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,13 +12,16 @@ from de_stack.settings import Settings
 
 
 @pytest.fixture
-def settings(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """A ledger in the serving database, where nobody else has one."""
     monkeypatch.setenv("DE_STACK_PROFILE", "external")
     settings = Settings(ledger_dsn=stack.serving_dsn)
-    with Postgres(settings, "ledger").transaction("clear") as db:
-        db.execute("drop schema if exists ledger cascade")
-    return settings
+    # These tests may run in two processes at once.
+    with Postgres(settings, "ledger").transaction("one at a time") as alone:
+        alone.execute("select pg_advisory_xact_lock(hashtext('test_ledger_schema'))")
+        with Postgres(settings, "ledger").transaction("clear") as db:
+            db.execute("drop schema if exists ledger cascade")
+        yield settings
 
 
 def version(settings: Settings) -> list[tuple]:

@@ -206,35 +206,43 @@ def test_two_reparses_at_once_count_each_row_once(settings, spark, monkeypatch, 
         except TransientFailure as failure:
             results.append(failure)
 
+    first = whose(settings)
+
     def meanwhile() -> None:
         if is_lost:
-            end_sessions(settings, "first")
+            end_sessions(settings, first)
         # One of the two rows that the first has counted.
         attempt(LOOSE, "second")
 
     with monkeypatch.context() as patch:
         during(patch, reparse, "_merge", meanwhile)
-        attempt(looser, "first")
+        attempt(looser, first)
     assert check_table(settings, bronze(settings, STREAM)).disagreements == []
     refine_all(settings, spark, looser)
     assert counts.count(settings, STREAM).silver == (1 if is_lost else 2)
     failures = [isinstance(result, TransientFailure) for result in results]
     assert failures == ([False, True] if is_lost else [True, False])
-    said = "another writer was first" if is_lost else "first is at it since"
+    said = "another writer was first" if is_lost else f"{first} is at it since"
     assert said in str(results[failures.index(True)])
 
 
 def test_a_reparse_whose_lock_is_lost_writes_nothing_more(settings, spark, monkeypatch) -> None:
+    first = whose(settings)
     produce(settings, [json.dumps(HOT).encode()], ["x"])
     landed(settings, spark)
     before = commits.reconcile(Lake(settings), Ledger(settings), bronze(settings, STREAM))
     with monkeypatch.context() as patch:
-        during(patch, reparse._Day, "_counted", lambda: end_sessions(settings, "first"))
+        during(patch, reparse._Day, "_counted", lambda: end_sessions(settings, first))
         with pytest.raises(TransientFailure, match="letters of"):
-            list(reparse.reparse(settings, LOOSE, spark, "first"))
+            list(reparse.reparse(settings, LOOSE, spark, first))
     assert commits.reconcile(Lake(settings), Ledger(settings), bronze(settings, STREAM)) == before
     (day,) = reparse.reparse(settings, LOOSE, spark, "next")
     assert day.mended == 1
+
+
+def whose(settings: Settings) -> str:
+    """A name for a run that no test in the process beside this one has."""
+    return f"first of {settings.namespace}"
 
 
 def end_sessions(settings: Settings, who: str) -> None:

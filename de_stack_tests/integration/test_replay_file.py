@@ -238,22 +238,23 @@ def test_a_file_of_which_no_row_is_good_is_refused_before_anything_is_sent(
 
 
 def test_ctrl_c_keeps_what_was_sent_and_the_same_command_sends_the_rest(settings, tmp_path) -> None:
-    path = write(tmp_path / "machine.csv", datetime(2026, 11, 2, 21, 15), 300)  # noqa: DTZ001
+    path = write(tmp_path / "machine.csv", datetime(2026, 11, 2, 21, 15), 1500)  # noqa: DTZ001
     process = begin(path, *MAPPED, "--rate", 50, "--json")
     until = time.monotonic() + 30
     while arrived(settings) < 20:
         assert time.monotonic() < until
+        time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130, err
     assert "adds nothing twice" in err
     found = json.loads(out)
     assert not found["whole"]
-    assert 20 <= found["sent"] == len(messages(settings)) < 300
+    assert 20 <= found["sent"] == len(messages(settings)) < 1500
     assert replayed(path, *MAPPED)[0]["whole"]
     ids = {dict(m.headers)["ce_id"] for m in messages(settings)}
-    assert ids == {f"replay:{sha256(path)[:32]}:{row}".encode() for row in range(1, 301)}
-    assert len(messages(settings)) == 300 + found["sent"]
+    assert ids == {f"replay:{sha256(path)[:32]}:{row}".encode() for row in range(1, 1501)}
+    assert len(messages(settings)) == 1500 + found["sent"]
 
 
 def test_a_file_that_grows_while_it_is_sent_is_told(settings, tmp_path) -> None:
@@ -262,6 +263,7 @@ def test_a_file_that_grows_while_it_is_sent_is_told(settings, tmp_path) -> None:
     until = time.monotonic() + 30
     while not arrived(settings):
         assert time.monotonic() < until
+        time.sleep(0.1)
     with path.open("a", encoding="utf-8") as file:
         file.write("\r\n2026-11-02 23:15:00,1")
     _, err = process.communicate(timeout=30)

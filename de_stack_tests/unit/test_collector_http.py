@@ -64,8 +64,20 @@ def event(event_id: str, **changes: object) -> dict:
 @pytest.fixture
 def house() -> SimpleNamespace:
     """A collector on a fake Kafka, and `ask` to send it a request."""
+    return a_house(9.0)
+
+
+@pytest.fixture
+def hasty() -> SimpleNamespace:
+    """One that soon gives up, for those who make it wait."""
+    return a_house(0.3)
+
+
+def a_house(seconds: float) -> SimpleNamespace:
     producer, meters = FakeProducer(), FakeMeters()
-    limits = Limits(body_bytes=2 << 20, items=50, requests=4, request_seconds=0.3, read_seconds=0.3)
+    limits = Limits(
+        body_bytes=2 << 20, items=50, requests=4, request_seconds=seconds, read_seconds=seconds
+    )
     budget = Budget(4 << 20)
     door = Door(lambda: producer, budget)
     entrances = {
@@ -427,12 +439,12 @@ def test_no_answer_comes_before_kafka_has_acknowledged_every_item(house: SimpleN
     assert house.meters.accepted_events["topic"] == 2
 
 
-def test_an_acknowledgement_after_the_deadline_is_not_counted(house: SimpleNamespace) -> None:
-    house.producer.holding = True
-    assert house.ask(measure()).status_code == 503
-    assert house.budget.used > 0, "bytes that the producer still holds must stay counted"
-    house.producer.waiting[0](None)
-    assert (house.budget.used, house.meters.accepted_events["topic"]) == (0, 0)
+def test_an_acknowledgement_after_the_deadline_is_not_counted(hasty: SimpleNamespace) -> None:
+    hasty.producer.holding = True
+    assert hasty.ask(measure()).status_code == 503
+    assert hasty.budget.used > 0, "bytes that the producer still holds must stay counted"
+    hasty.producer.waiting[0](None)
+    assert (hasty.budget.used, hasty.meters.accepted_events["topic"]) == (0, 0)
 
 
 def test_a_full_house_says_so_instead_of_growing(house: SimpleNamespace) -> None:
@@ -442,18 +454,18 @@ def test_a_full_house_says_so_instead_of_growing(house: SimpleNamespace) -> None
     assert house.budget.used == 4 << 20
 
 
-def test_a_body_that_does_not_come_is_given_up(house: SimpleNamespace) -> None:
+def test_a_body_that_does_not_come_is_given_up(hasty: SimpleNamespace) -> None:
     async def story() -> httpx.Response:
         async def slow():  # noqa: ANN202
             yield b"{"
             await asyncio.sleep(5)
 
-        transport = httpx.ASGITransport(house.app)
+        transport = httpx.ASGITransport(hasty.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://c") as client:
             return await client.post(URL, content=slow(), headers=JSON)
 
     assert asyncio.run(story()).status_code == 408
-    assert house.budget.used == 0
+    assert hasty.budget.used == 0
 
 
 def test_health_and_metrics_have_pages(house: SimpleNamespace) -> None:

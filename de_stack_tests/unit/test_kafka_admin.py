@@ -28,11 +28,14 @@ def test_a_client_that_no_broker_answered_leaves_no_thread_and_no_socket(
         port = closed.getsockname()[1]
     kafka = Kafka(Settings(profile="external", kafka_bootstrap=f"127.0.0.1:{port}"))
 
-    def ask() -> tuple[int, int]:
+    def ask() -> int:
         with pytest.raises(TransientFailure, match="Unable to bootstrap"):
             kafka.topic_state("t", 100)
         gc.collect()
-        return threading.active_count(), psutil.Process().num_fds()
+        return psutil.Process().num_fds()
 
-    first = ask()
-    assert [ask() for _ in range(3)] == [first] * 3
+    ask()
+    # Threads of tests before may end meanwhile, and take what they have open along.
+    before, first = set(threading.enumerate()), ask()
+    assert max(ask() for _ in range(3)) <= first
+    assert set(threading.enumerate()) <= before
