@@ -29,8 +29,8 @@ _SECRET = frozenset(
 )
 _POLL_SECONDS = 0.05
 _BUSY_SECONDS = 10.0
-# One probe takes up to three: that alone is no news.
-_NEWS_SECONDS = 4.0
+# One look may take five: that alone is no news.
+_NEWS_SECONDS = 6.0
 _SAY_EVERY_SECONDS = 5.0
 
 

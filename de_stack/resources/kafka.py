@@ -8,7 +8,7 @@ done with offsets (`flow.land`), producing (`sources`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -105,33 +105,23 @@ class Kafka:
             TransientFailure: no broker answered in time, or a partition stayed without a leader.
             PermanentFailure: the broker refused us.
         """
-        from kafka.admin import OffsetSpec  # type: ignore[attr-defined]
-        from kafka.structs import TopicPartition
+        from kafka import errors
 
-        tried = f"read offsets of topic {topic}"
-        with self.admin(tried, deadline_ms) as client:
-            (info,) = client.describe_topics([topic])
-            if info["error_code"] == _UNKNOWN:
-                return None
-            _check(info, tried)
-            parts = [TopicPartition(topic, p["partition_index"]) for p in info["partitions"]]
-            until = time.monotonic() + deadline_ms / 1000
-            first = _led(
-                lambda: client.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.EARLIEST)),
-                until,
-            )
-            last = _led(
-                lambda: client.list_partition_offsets(
-                    dict.fromkeys(parts, OffsetSpec.LATEST), isolation_level="read_committed"
-                ),
-                until,
-            )
-        return TopicState(
-            topic,
-            str(info["topic_id"]),
-            {p.partition: first[p].offset for p in parts},
-            {p.partition: last[p].offset for p in parts},
-        )
+        tried, until = f"read offsets of topic {topic}", time.monotonic() + deadline_ms / 1000
+        while True:
+            # Each time a new client: one knows for good which brokers there were as it began.
+            with self.admin(tried, deadline_ms) as client:
+                try:
+                    return _state(client, topic, tried)
+                # kafka-python goes to the broker -1 where there is no leader.
+                except (
+                    errors.UnknownBrokerIdError,  # type: ignore[attr-defined]
+                    errors.LeaderNotAvailableError,
+                ) as error:
+                    if time.monotonic() > until:
+                        got = f"a partition has no leader that we know ({error})"
+                        raise errors.LeaderNotAvailableError(got) from error
+            time.sleep(_ELECTION_PAUSE_S)
 
     def ensure_topic(
         self, topic: str, partitions: int, replicas: int, config: dict[str, str]
@@ -166,21 +156,26 @@ class Kafka:
             return done + _agree(client, topic, config)
 
 
-def _led(ask: Callable[[], Any], until: float) -> Any:
-    """What a question to partitions' leaders is answered, once all of them have one.
+def _state(client: Any, topic: str, tried: str) -> TopicState | None:
+    """One look at a topic; where a partition has no leader the client's error says so."""
+    from kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+    from kafka.structs import TopicPartition
 
-    kafka-python goes to the broker -1 where there is none, and asks again by itself only where the
-    leader is another one.
-    """
-    from kafka import errors
-
-    while True:
-        try:
-            return ask()
-        except errors.UnknownBrokerIdError as error:  # type: ignore[attr-defined]
-            if time.monotonic() > until:
-                raise errors.LeaderNotAvailableError("partitions have no leader") from error
-            time.sleep(_ELECTION_PAUSE_S)
+    (info,) = client.describe_topics([topic])
+    if info["error_code"] == _UNKNOWN:
+        return None
+    _check(info, tried)
+    parts = [TopicPartition(topic, p["partition_index"]) for p in info["partitions"]]
+    first = client.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.EARLIEST))
+    last = client.list_partition_offsets(
+        dict.fromkeys(parts, OffsetSpec.LATEST), isolation_level="read_committed"
+    )
+    return TopicState(
+        topic,
+        str(info["topic_id"]),
+        {p.partition: first[p].offset for p in parts},
+        {p.partition: last[p].offset for p in parts},
+    )
 
 
 def _check(info: dict[str, Any], tried: str) -> None:

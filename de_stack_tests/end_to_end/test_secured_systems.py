@@ -18,6 +18,7 @@ import pytest
 
 from de_stack.failures import Failure, PermanentFailure, TransientFailure
 from de_stack.flow import land
+from de_stack.orchestration import ticks
 from de_stack.resources import kafka_messages
 from de_stack.resources.kafka import Kafka
 from de_stack.resources.kafka_bulk import BulkProducer
@@ -202,6 +203,18 @@ def test_kafka_python_says_in_seconds_why_it_was_not_let_in(
 ) -> None:
     kafka = Kafka(wrong(place, changes))
     fails_with(kind, said, lambda: kafka.topic_state(STREAM, PATIENCE_S * 1000))
+
+
+def test_a_sensors_tick_says_of_a_wrong_password_that_no_retry_helps(place: Place) -> None:
+    kafka = Kafka(wrong(place, PASSWORD))
+    # Its two seconds, which a busy machine may miss: the next tick asks again.
+    told: list[Failure] = []
+    while not any(isinstance(failure, PermanentFailure) for failure in told):
+        assert len(told) < 3, told
+        with pytest.raises(Failure) as caught:
+            kafka.topic_state(STREAM, ticks._DEADLINE_MS)
+        told.append(caught.value)
+    assert "refused us" in str(told[-1])
 
 
 @pytest.mark.parametrize(("changes", "kind", "said"), CASES)

@@ -17,7 +17,7 @@ def settings(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setti
     monkeypatch.setenv("DE_STACK_PROFILE", "external")
     settings = Settings(ledger_dsn=stack.serving_dsn)
     # These tests may run in two processes at once.
-    with Postgres(settings, "ledger").transaction("one at a time") as alone:
+    with Postgres(settings, "ledger").transaction("one at a time", timeout_s=300) as alone:
         alone.execute("select pg_advisory_xact_lock(hashtext('test_ledger_schema'))")
         with Postgres(settings, "ledger").transaction("clear") as db:
             db.execute("drop schema if exists ledger cascade")

@@ -90,6 +90,7 @@ def test_up_moves_from_a_taken_port_and_says_so(home: Path) -> None:
         # Another stack has it: as good. While its Postgres begins again nobody listens there.
         with ports.reserving(home, stack._counts_on) as reserve:
             if reserve(preferred):
+                squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # As it was asked.
                 squatter.bind(("127.0.0.1", preferred))
                 squatter.listen()
         took = up(SERVICES, said.append)

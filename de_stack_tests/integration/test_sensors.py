@@ -172,6 +172,7 @@ def killed(settings) -> Iterator[tuple[dg.DagsterInstance, Callable[..., str]]]:
             env: dict[str, str | None] | None = None,
             ago: float = 0.0,
         ) -> str:
+            # An older event must be so by all of `ago`, however long a process takes to begin.
             before = time.time()
             changed = {**os.environ, **(env or {})}
             child = subprocess.Popen(words, env={n: v for n, v in changed.items() if v is not None})

@@ -132,7 +132,7 @@ def test_an_election_is_waited_for_within_the_deadline(stack: Settings, topic: s
     began = time.monotonic()
     with (
         without_a_leader(10**6),
-        pytest.raises(TransientFailure, match="partitions have no leader"),
+        pytest.raises(TransientFailure, match="a partition has no leader"),
     ):
-        kafka.topic_state(topic, 1000)
-    assert 1 <= time.monotonic() - began < 5
+        kafka.topic_state(topic, 3000)
+    assert 3 <= time.monotonic() - began < 15
