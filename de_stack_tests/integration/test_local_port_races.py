@@ -136,12 +136,7 @@ def test_a_port_that_is_taken_after_it_was_chosen_is_not_believed_to_be_ours_and
         assert f"collector: port {first} is taken by another process, moved to {second}" in said
         url = Settings().need("collector_url")
         assert url.endswith(f":{second}")
-        until = time.monotonic() + 30
-        # `up` has seen it well; a busy broker may miss the two seconds of the next question.
-        while (health := httpx.get(f"{url}/healthz", timeout=30)).status_code != 200:
-            assert health.status_code == 503 and time.monotonic() < until, health.text
-            time.sleep(0.1)
-        assert health.json() == {"status": "ok"}
+        assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
 
 
 def test_up_gives_up_when_every_port_that_it_chooses_is_taken(

@@ -290,8 +290,8 @@ def test_slices_leave_no_kafka_consumer_behind_in_the_spark_server(settings, spa
             if c.raddr and c.status == psutil.CONN_ESTABLISHED
         )
 
-    # Beside those of a landing, or of a query, of another test, perhaps.
-    deadline = time.monotonic() + 60
+    # Beside those of a landing of another test, perhaps.
+    deadline = time.monotonic() + 20
     while (left := to_the_broker()) > slices and time.monotonic() < deadline:
         time.sleep(0.2)
     assert left <= slices
