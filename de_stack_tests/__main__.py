@@ -2,9 +2,11 @@
 
 Belongs here: what runs beside what. Does not belong here: tests, the services.
 
-First, on two processes, what disturbs nobody; then what kills or restarts the services (`alone`),
-and beside it what does not know them (`apart`). With arguments, e.g. a file: one plain pytest with
-them; options for all the processes go into `PYTEST_ADDOPTS`.
+First, on two processes, what disturbs nobody; then what does not know the services (`apart`); then
+what kills or restarts them (`alone`), with nothing beside it: whether a run hangs on a service that
+is gone is judged by the clock, and a cold Spark that has to share two cores with another stack
+looks the same. With arguments, e.g. a file: one plain pytest with them; options for all the
+processes go into `PYTEST_ADDOPTS`.
 """
 
 from __future__ import annotations
@@ -12,12 +14,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from typing import IO
 
 from de_stack_tests import services
 from de_stack_tests.seeds import SEEDS
@@ -26,9 +26,9 @@ from de_stack_tests.seeds import SEEDS
 SIDE_BY_SIDE = ("-n", "2", "--dist", "worksteal")
 
 
-def pytest(*arguments: str, output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+def pytest(*arguments: str) -> subprocess.Popen[bytes]:
     """A pytest of its own."""
-    return subprocess.Popen([sys.executable, "-m", "pytest", *arguments], stdout=output)
+    return subprocess.Popen([sys.executable, "-m", "pytest", *arguments])
 
 
 def exit_code(process: subprocess.Popen[bytes]) -> int:
@@ -64,21 +64,10 @@ def run_all() -> list[int]:
             up = beside.submit(services.start)
             shared = exit_code(pytest(*SIDE_BY_SIDE, "-m", "unit or not (alone or apart)"))
             up.result()
-        with timed("what kills the services, and what does not know them"), said_later() as later:
-            apart = pytest("-m", "apart and not (unit or alone)", output=later)
-            alone = pytest("-m", "alone")
-            return [shared, exit_code(alone), exit_code(apart)]
-
-
-@contextmanager
-def said_later() -> Iterator[IO[bytes]]:
-    """A file for what would be mixed up on the screen; it is printed at the end."""
-    with tempfile.TemporaryFile() as file:
-        try:
-            yield file
-        finally:
-            file.seek(0)
-            sys.stdout.write(file.read().decode(errors="replace"))
+        with timed("what does not know the services"):
+            apart = exit_code(pytest("-m", "apart and not (unit or alone)"))
+        with timed("what kills the services"):
+            return [shared, apart, exit_code(pytest("-m", "alone"))]
 
 
 def main(arguments: list[str]) -> int:
