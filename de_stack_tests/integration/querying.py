@@ -169,8 +169,6 @@ def a_place(stack: Settings, folder: Path, namespace: str | None = None) -> Plac
     own |= {
         # Hosts of the fault tests are modules of ours.
         "PYTHONPATH": str(REPOSITORY),
-        # A driver that lives for half a minute is not worth the compiler that takes its time.
-        "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1",
         "DE_STACK_PROFILE": "external",
         "DE_STACK_HOME": str(folder),
         "DE_STACK_NAMESPACE": namespace or f"q{os.urandom(4).hex()}",
