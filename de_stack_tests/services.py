@@ -17,8 +17,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # Two runs of the suite at once need two homes; a kept stack makes a developer's second run quick.
 HOME = Path(os.environ.get("DE_STACK_TEST_HOME") or REPOSITORY / ".de_stack_test").resolve()
 NAMES = ("postgres", "kafka", "spark")
-# The compiler for code that runs for long takes 12 of the 33 s of CPU of a Spark that starts and
-# runs its first batches, and there are some dozens of them: tests do without it.
+# Of the 33 s of CPU of a Spark that starts and runs its first batches, the compiler for code that
+# runs for long takes 13: what lives for a minute does without it.
 _JAVA = "-XX:TieredStopAtLevel=1"
 
 
@@ -38,7 +38,13 @@ def start() -> None:
     """Start them as a user does, on ports of their own; what runs already is left alone."""
     from de_stack.local.stack import up
 
-    up(NAMES, print)
+    # They live for as long as all tests run: with half a compiler Spark took twice the CPU.
+    short = os.environ["JAVA_TOOL_OPTIONS"]
+    os.environ["JAVA_TOOL_OPTIONS"] = short.replace(_JAVA, "")
+    try:
+        up(NAMES, print)
+    finally:
+        os.environ["JAVA_TOOL_OPTIONS"] = short
 
 
 @contextlib.contextmanager
