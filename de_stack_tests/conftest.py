@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: max((order.get(m.name, -1) for m in item.iter_markers()), default=0)
     )
-    # A whole stack on two cores: last, when what ran beside it (`__main__`) has ended.
+    # The longest, and it looks at all that the others do one by one: last.
     items.sort(key=lambda item: item.path.name == "test_demo.py")
 
 
