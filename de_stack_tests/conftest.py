@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: max((order.get(m.name, -1) for m in item.iter_markers()), default=0)
     )
-    # The longest, and it looks at all that the others do one by one: last.
+    # A whole stack, and all of it is killed, its keeper too: last.
     items.sort(key=lambda item: item.path.name == "test_demo.py")
 
 
